@@ -85,7 +85,7 @@ mod service;
 mod store;
 mod wire;
 
-pub use keyring::KeyringView;
+pub use keyring::{KeyRecord, KeyringView};
 pub use model::accusers::Accusers;
 pub use model::census::{Census, CensusElection, CensusGroup, CensusMember, CensusVersion, CensusVersions};
 pub use model::channel::Channel;

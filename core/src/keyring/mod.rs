@@ -14,6 +14,7 @@
 //! The core knows keys by name. The runtime seals with the key that a message names and says which one opened what came.
 
 mod delivery;
+mod record;
 mod speaking;
 #[cfg(test)]
 mod tests;
@@ -30,7 +31,7 @@ use crate::model::context::{Context, Follows, earliest};
 use crate::model::event::EventKind;
 use crate::model::id::{EffectId, Incarnation, MemberId};
 use crate::model::io::{KeyWork, WakeReason};
-use crate::model::limits::{Limit, OPEN_KEYS_MAX, RING_KEYS_BY_ONE_MAX, RING_KEYS_MAX};
+use crate::model::limits::{Limit, NAME_BYTES_MAX, OPEN_KEYS_MAX, RING_KEYS_BY_ONE_MAX, RING_KEYS_MAX};
 use crate::model::member::{MemberRecord, State};
 use crate::model::mutant::mutated;
 use crate::model::planted::{Bug, Planted};
@@ -39,6 +40,7 @@ use crate::model::rng::Rng;
 use crate::model::rumor::{MemberKeys, OpenKey, RingKey};
 use crate::model::time::{Instant, UnixTime};
 use delivery::Errand;
+pub use record::KeyRecord;
 
 /// Time between looks while a key is on its way to being current, or to a member, in milliseconds.
 const BUSY_PERIOD_MS: u64 = 2_000;
@@ -91,6 +93,8 @@ pub(crate) struct Keyring {
     ready: BTreeMap<RingKeyId, u32>,
     /// A key of the ring that this member was found to lack.
     missing: Option<RingKeyId>,
+    /// What the runtime still had at the start of keys that the ring has given up.
+    given_up: Vec<RingKeyId>,
     work: BTreeMap<EffectId, Errand>,
     looks: u64,
     at: Instant,
@@ -113,23 +117,24 @@ pub struct KeyringView {
 }
 
 impl Keyring {
-    /// The keyring of a member that starts. `last` is what it said in its last life.
-    pub(crate) fn new(config: &Config, me: MemberId, last: Option<&MemberKeys>, rng: Rng) -> Self {
+    /// The keyring of a member that starts. Keys that the ring has given up, by the record of the last life, are not opened:
+    /// the runtime is told to drop what it still has of them.
+    pub(crate) fn new(config: &Config, me: MemberId, record: &KeyRecord, rng: Rng) -> Self {
         let keys = config.ring_keys.as_ref();
-        let mut opens: BTreeMap<RingKeyId, Option<UnixTime>> = keys.map_or_else(
-            || BTreeMap::from([(RingKeyId::CLEAR, None)]),
-            |keys| keys.opens.iter().map(|key| (*key, None)).collect(),
-        );
-        for open in last.map_or(&[][..], |last| &last.opens) {
-            if let Some(until) = opens.get_mut(&open.key).filter(|_| !open.key.is_clear()) {
-                *until = open.until;
-            }
-        }
+        let held = keys.map_or(&[RingKeyId::CLEAR][..], |keys| &keys.opens);
+        let held = held.iter().filter(|key| key.can_be_told());
+        let (given_up, opened): (Vec<RingKeyId>, Vec<RingKeyId>) =
+            held.partition(|key| record.has_given_up(key));
+        let until =
+            |key: &RingKeyId| record.open(key).filter(|_| !key.is_clear()).and_then(|open| open.until);
+        let mut opens: BTreeMap<RingKeyId, Option<UnixTime>> =
+            opened.iter().map(|key| (*key, until(key))).collect();
         let given = keys.map_or(RingKeyId::CLEAR, |keys| keys.speaks);
+        assert!(given.can_be_told(), "a runtime has keys with a revision");
         // What the last life spoke with counts, and not a newer file that no operator has brought into use.
-        let speaks = last.map(|last| last.speaks).filter(|key| !key.is_clear() && opens.contains_key(key));
-        let speaks = speaks.unwrap_or(given);
+        let speaks = record.current().filter(|key| opens.contains_key(key)).unwrap_or(given);
         opens.insert(speaks, None);
+        let given_up = given_up.into_iter().filter(|key| *key != speaks).collect();
         assert!(opens.len() <= OPEN_KEYS_MAX, "a runtime holds no more keys than a member may open");
         Self {
             me,
@@ -143,6 +148,7 @@ impl Keyring {
             heard: BTreeMap::new(),
             ready: BTreeMap::new(),
             missing: None,
+            given_up,
             work: BTreeMap::new(),
             looks: 0,
             at: Instant::FAR_FUTURE,
@@ -174,6 +180,9 @@ impl Keyring {
     pub(crate) fn handle_started(&mut self, ctx: &mut Context<'_>, had_keys: bool) {
         if self.is_keyed() || had_keys {
             self.tell();
+        }
+        for key in core::mem::take(&mut self.given_up) {
+            self.let_go(key);
         }
         self.look(ctx);
     }
@@ -256,8 +265,12 @@ impl Keyring {
 
     /// A key older than the current one was retired, and stays so.
     fn hold(&mut self, ctx: &mut Context<'_>, key: RingKeyId) {
-        if key < self.speaks || self.opens.contains_key(&key) {
+        if self.opens.contains_key(&key) || !key.can_be_told() || key.is_clear() {
             return;
+        }
+        let is_ahead = key.revision > self.speaks.believed_up_to(ctx.wall) && !self.facts.contains_key(&key);
+        if key < self.speaks || is_ahead || self.is_another_of_its_revision(key) {
+            return self.let_go(key);
         }
         if self.opens.len() >= OPEN_KEYS_MAX && !self.make_room(ctx) {
             ctx.limit_reached(Limit::RingKeys);
@@ -297,11 +310,19 @@ impl Keyring {
         if key < self.speaks {
             return Err(CommandError::KeyIsOlder { current: self.speaks });
         }
+        if key.revision > self.speaks.believed_up_to(wall) {
+            return Err(CommandError::KeyIsAhead(key));
+        }
         if !self.opens.contains_key(&key) {
             return Err(CommandError::KeyNotHeld(key));
         }
+        if ring.len() > NAME_BYTES_MAX {
+            return Err(CommandError::TooLarge { bytes: ring.len(), limit: NAME_BYTES_MAX });
+        }
         let held = self.facts.get(&key);
-        if held.is_some() && !force {
+        // Of an offer the grace can be changed, as long as it is one.
+        let is_same = |held: &&RingKey| held.is_current || held.grace_ms == grace_ms;
+        if held.filter(is_same).is_some() && !force {
             return Ok(None);
         }
         let is_full = self.facts.len() >= RING_KEYS_MAX || !self.has_room_for(&self.me);
@@ -318,6 +339,12 @@ impl Keyring {
         let theirs = self.facts.values().filter(|fact| fact.by == *by).count();
         assert!(self.facts.len() <= RING_KEYS_MAX, "keys have a limit");
         mutated!(KeysOfOneUnbounded, theirs < RING_KEYS_BY_ONE_MAX, true)
+    }
+
+    /// Whether a key that a message names can be the ring's: one of a clock that is wrong would stay the newest.
+    pub(crate) fn believes(&self, wall: UnixTime, key: RingKeyId) -> bool {
+        assert!(self.facts.len() <= RING_KEYS_MAX, "keys have a limit");
+        key.revision <= self.speaks.believed_up_to(wall)
     }
 
     /// Speaks with the greatest current key that this member can open; the older ones are retired with that.
@@ -350,6 +377,11 @@ impl Keyring {
             ctx.event(after, EventKind::RingKeyChanged { ring_key, step, by: None });
         }
         assert!(self.opens.contains_key(&self.speaks), "a member can open what it says");
+        let others = self.opens.keys().copied().filter(|key| *key > speaks);
+        let others: Vec<RingKeyId> = others.filter(|key| self.is_another_of_its_revision(*key)).collect();
+        for key in others {
+            self.drop_key(ctx, key);
+        }
         self.tell();
     }
 
@@ -381,15 +413,28 @@ impl Keyring {
         self.plan(ctx);
     }
 
+    /// Whether the ring's key of this revision is another one.
+    fn is_another_of_its_revision(&self, key: RingKeyId) -> bool {
+        let mut ours = self.facts.keys().chain([&self.speaks]).filter(|ours| ours.revision == key.revision);
+        !self.facts.contains_key(&key) && self.speaks != key && ours.next().is_some()
+    }
+
+    /// The runtime has a key that this member does not open.
+    fn let_go(&mut self, key: RingKeyId) {
+        assert!(!self.opens.contains_key(&key) && !key.is_clear(), "what is open is not let go");
+        self.events.push_back(KeyringEvent::Work(Errand::Drop(key), KeyWork::Drop { key }));
+    }
+
     fn drop_key(&mut self, ctx: &mut Context<'_>, key: RingKeyId) {
-        assert!(key < self.speaks && !key.is_clear(), "only a retired key is dropped");
+        let is_retired = key < self.speaks || self.is_another_of_its_revision(key);
+        assert!(is_retired && !key.is_clear(), "only a retired key is dropped");
         let was_open = self.opens.remove(&key).is_some();
         assert!(was_open, "a key is dropped once");
         ctx.event(
             Follows::Input,
             EventKind::RingKeyChanged { ring_key: key, step: KeyStep::Dropped, by: None },
         );
-        self.events.push_back(KeyringEvent::Work(Errand::Drop(key), KeyWork::Drop { key }));
+        self.let_go(key);
         self.tell();
     }
 

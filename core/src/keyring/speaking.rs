@@ -41,7 +41,8 @@ impl Keyring {
             return heard;
         }
         assert!(self.opens.contains_key(&self.speaks), "a member can open what it says");
-        let usable = self.opens.keys().rev().filter(|key| **key <= self.speaks);
+        // Of a newer key than its own it knows only by what came from there: the ring may have given up the older ones.
+        let usable = self.opens.keys().rev().filter(|key| **key <= self.speaks || heard == Some(**key));
         let newest = said.and_then(|said| usable.clone().find(|key| said.can_open(key)).copied());
         match newest {
             Some(newest) if is_alive || heard.is_some() => newest,

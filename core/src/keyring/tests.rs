@@ -7,6 +7,7 @@ use crate::model::event::Event;
 use crate::model::id::{EventId, InputId};
 use crate::model::io::{KeyDone, Output};
 use crate::model::metrics::Metrics;
+use crate::model::rumor::Rumor;
 
 fn id(n: u8) -> MemberId {
     MemberId::from_bytes([n; 16])
@@ -38,15 +39,21 @@ struct Bench {
 impl Bench {
     /// Member 1, which has these keys and has started.
     fn new(opens: &[u64], last: Option<&MemberKeys>) -> Self {
-        let opens: Vec<RingKeyId> = opens.iter().map(|revision| key(*revision)).collect();
-        let speaks = *opens.last().expect("a key");
-        let mut config = Config::new(9638);
-        config.ring_keys = Some(RingKeys { opens, speaks, box_key: [1; 32] });
-        let keyring = Keyring::new(&config, id(1), last, Rng::from_seed([7; 32]));
+        let keyring = Self::keyring(opens, last);
         let mut bench =
             Self { keyring, outputs: Outputs::default(), metrics: Metrics::default(), now_ms: 1_000_000 };
         bench.act(|keyring, ctx| keyring.handle_started(ctx, true));
         bench
+    }
+
+    fn keyring(opens: &[u64], last: Option<&MemberKeys>) -> Keyring {
+        let opens: Vec<RingKeyId> = opens.iter().map(|revision| key(*revision)).collect();
+        let speaks = *opens.last().expect("a key");
+        let mut config = Config::new(9638);
+        config.ring_keys = Some(RingKeys { opens, speaks, box_key: [1; 32] });
+        let own = last.cloned().map(Rumor::MemberKeys);
+        let record = KeyRecord::of(&id(1), own.iter());
+        Keyring::new(&config, id(1), &record, Rng::from_seed([7; 32]))
     }
 
     /// Does something; returns the news and the steps of keys that were reported.
@@ -220,7 +227,7 @@ fn orders_that_cannot_be_carried_out_say_why() {
     assert_eq!(bench.order(7, false), Err(CommandError::KeyNotHeld(key(7))));
     assert_eq!(bench.order(5, false), Err(CommandError::KeyIsCurrent(key(5))));
     assert_eq!(bench.order(3, true), Err(CommandError::KeyIsOlder { current: key(5) }));
-    let open = Keyring::new(&Config::new(9638), id(1), None, Rng::from_seed([7; 32]));
+    let open = Keyring::new(&Config::new(9638), id(1), &KeyRecord::default(), Rng::from_seed([7; 32]));
     let refused = open.order(UnixTime::from_millis(1), key(7), "sim".into(), true, 0);
     assert_eq!(refused, Err(CommandError::NoRingKey));
     let mut bench = Bench::new(&[5], None);
@@ -230,6 +237,9 @@ fn orders_that_cannot_be_carried_out_say_why() {
     bench.member(2, State::Alive, Some(&[5]));
     bench.told(7, false, 1_000);
     assert_eq!(bench.order(7, false), Ok(None), "it is on its way");
+    bench.told(7, false, 0);
+    let changed = bench.order(7, false).expect("taken").expect("told");
+    assert!(!changed.is_current && changed.grace_ms == 1_000, "an offer gets the grace of the last order");
     assert!(bench.order(7, true).expect("taken").is_some_and(|fact| fact.is_current));
 }
 
@@ -247,4 +257,74 @@ fn a_member_is_spoken_to_with_what_it_spoke_with_where_its_word_is_older() {
     let tried: alloc::collections::BTreeSet<RingKeyId> =
         (0..64).map(|_| bench.keyring.key_for(stranger)).collect();
     assert_eq!(tried.len(), 2, "where nothing is known each has its turn");
+}
+
+fn dropped(news: &[KeyringEvent]) -> Vec<u64> {
+    let of = |news: &KeyringEvent| match news {
+        KeyringEvent::Work(Errand::Drop(_), KeyWork::Drop { key }) => Some(key.revision),
+        _ => None,
+    };
+    news.iter().filter_map(of).collect()
+}
+
+#[test]
+fn a_retired_key_stays_retired_though_its_copy_lies_there() {
+    let mut bench = Bench::new(&[2, 3], None);
+    bench.told(3, true, 60_000);
+    let last = bench.keyring.statement();
+    let mut bench = Bench { keyring: Bench::keyring(&[1, 2, 3, 4], Some(&last)), ..bench };
+    let (news, _) = bench.act(|keyring, ctx| keyring.handle_started(ctx, true));
+    let opens: Vec<u64> = bench.keyring.opens.keys().map(|key| key.revision).collect();
+    assert_eq!((opens, dropped(&news)), (alloc::vec![2, 3, 4], alloc::vec![1]), "4 is new, 1 is not");
+    bench.told(4, true, 1_000);
+    let (news, _) = bench.act(|keyring, ctx| keyring.handle_held(ctx, &[key(1)]));
+    assert_eq!(dropped(&news), [1], "what came late is not kept");
+}
+
+#[test]
+fn another_key_of_the_rings_revision_opens_nothing() {
+    let [ours, other] = {
+        let mut two = [0, 1].map(|seed| RingKeyId::simulated(5, seed));
+        two.sort_unstable();
+        two
+    };
+    let mut bench = Bench::new(&[1], None);
+    bench.act(|keyring, ctx| keyring.handle_held(ctx, &[ours, other]));
+    assert_eq!(bench.keyring.opens.len(), 3, "as long as the ring knows none of them");
+    let since = UnixTime::from_millis(5);
+    let fact = RingKey { key: ours, ring: "sim".into(), is_current: true, since, grace_ms: 9, by: id(2) };
+    let (news, _) = bench.act(|keyring, ctx| keyring.handle_key(ctx, &fact, Follows::Input));
+    assert_eq!((bench.keyring.speaks, dropped(&news)), (ours, alloc::vec![5]));
+    let (news, _) = bench.act(|keyring, ctx| keyring.handle_held(ctx, &[other]));
+    assert_eq!((bench.keyring.opens.contains_key(&other), dropped(&news)), (false, alloc::vec![5]));
+}
+
+#[test]
+fn a_key_of_a_wrong_clock_or_of_no_time_is_not_taken() {
+    let mut bench = Bench::new(&[20_261_101_000_000], None);
+    bench.now_ms = 1_796_055_207_000;
+    let (ahead, none) =
+        (key(20_280_101_000_000), RingKeyId { revision: 99_999_999_999_999, fingerprint: [1; 16] });
+    let (news, _) = bench.act(|keyring, ctx| keyring.handle_held(ctx, &[ahead, none]));
+    assert_eq!((bench.keyring.opens.len(), dropped(&news)), (1, alloc::vec![ahead.revision]));
+    assert_eq!(bench.order(ahead.revision, true), Err(CommandError::KeyIsAhead(ahead)));
+    let wall = UnixTime::from_millis(bench.now_ms);
+    assert!(!bench.keyring.believes(wall, ahead) && bench.keyring.believes(wall, key(20_271_101_000_000)));
+    let news = bench.act(|keyring, _| keyring.tell()).0;
+    let [.., KeyringEvent::Tell(keys)] = &news[..] else { panic!("{news:?}") };
+    let told = crate::model::rumor::Told::from(Rumor::MemberKeys(keys.clone()));
+    assert!(crate::model::rumor::Told::decode(&told.encode()).is_ok(), "what is stored is read");
+    let long = bench.keyring.order(wall, key(20_261_201_000_000), "x".repeat(129), true, 1);
+    assert!(long.is_err(), "{long:?}");
+}
+
+#[test]
+fn a_member_that_was_cut_off_answers_with_the_newer_key_that_it_hears() {
+    let mut bench = Bench::new(&[1], None);
+    bench.member(2, State::Confirmed, Some(&[1, 2]));
+    bench.act(|keyring, ctx| keyring.handle_held(ctx, &[key(2)]));
+    let there = record(2, State::Confirmed).swim_addr();
+    assert_eq!(bench.keyring.speaks, key(1), "no member has told it that 2 is current");
+    bench.keyring.handle_heard(there, key(2));
+    assert!((0..64).all(|_| bench.keyring.key_for(there) == key(2)), "2 may open nothing else any more");
 }

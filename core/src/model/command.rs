@@ -283,6 +283,12 @@ pub enum CommandError {
         /// The current one.
         current: RingKeyId,
     },
+    /// A key of a clock that is wrong would stay the newest.
+    #[error(
+        "the ring key {0} was made more than a year ahead of this host's clock, and no member takes it: one of the two clocks is \
+         wrong; move its file out of the key caches, generate another key and use that"
+    )]
+    KeyIsAhead(RingKeyId),
     /// The supervisor is on its way out.
     #[error("this supervisor is leaving the ring and takes no new work")]
     Leaving,

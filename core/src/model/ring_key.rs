@@ -5,6 +5,7 @@ use core::str::FromStr;
 
 use crate::model::digest;
 use crate::model::error::ParseError;
+use crate::model::time::UnixTime;
 
 /// Which key of a ring: when it was made, and the first half of its hash. Of two keys the greater one is newer, and every
 /// member orders them the same way.
@@ -33,12 +34,58 @@ impl RingKeyId {
         Self { revision, fingerprint }
     }
 
+    /// Whether a message can name it: the clear, or a key with a revision that is a time.
+    #[must_use]
+    pub fn can_be_told(&self) -> bool {
+        self.is_clear() || (self.revision > 0 && self.revision <= Self::REVISION_MAX)
+    }
+
+    /// The highest revision that a member takes which speaks with this key: a year ahead of its clock, or of this key where that
+    /// is ahead itself, so that a rotation goes on. A clock that was never set refuses nothing.
+    #[must_use]
+    pub fn believed_up_to(&self, wall: UnixTime) -> u64 {
+        let now = revision_at(wall);
+        if now < CLOCK_MIN {
+            return Self::REVISION_MAX;
+        }
+        let believed = now.max(self.revision).saturating_add(YEAR).min(Self::REVISION_MAX);
+        assert!(believed > now || believed == Self::REVISION_MAX, "a key that was just made is taken");
+        believed
+    }
+
     /// Whether it stands for no key.
     #[must_use]
     pub fn is_clear(&self) -> bool {
         *self == Self::CLEAR
     }
 }
+
+/// One year of a revision.
+const YEAR: u64 = 10_000_000_000;
+/// A clock before the year 2020 was set by no operator.
+const CLOCK_MIN: u64 = 20_200_101_000_000;
+
+/// The revision of a key that is made at this time.
+fn revision_at(wall: UnixTime) -> u64 {
+    let seconds = (wall.as_millis() / 1_000).min(LAST_SECOND);
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // Years begin in March here, so that the day of a leap year is the last one; 719,468 days passed until 1970.
+    let shifted = days + 719_468;
+    let (era, day) = (shifted / 146_097, shifted % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let date = day - (153 * month + 2) / 5 + 1;
+    let (month, late) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = era * 400 + year + late;
+    let time = second / 3_600 * 10_000 + second / 60 % 60 * 100 + second % 60;
+    let revision = (year * 10_000 + month * 100 + date) * 1_000_000 + time;
+    assert!(revision <= RingKeyId::REVISION_MAX, "a time has fourteen digits");
+    revision
+}
+
+/// The last second of the year 9999.
+const LAST_SECOND: u64 = 253_402_300_799;
 
 /// As in `20261130120000-0a1b2c3d0a1b2c3d0a1b2c3d0a1b2c3d`, and `clear` for no key.
 impl fmt::Display for RingKeyId {
@@ -119,6 +166,40 @@ mod tests {
     use super::*;
     use alloc::string::ToString as _;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_revision_is_a_time() {
+        for (seconds, revision) in [
+            (0, 19_700_101_000_000),
+            (951_782_399, 20_000_228_235_959),
+            (951_782_400, 20_000_229_000_000),
+            (1_709_251_199, 20_240_229_235_959),
+            (1_767_225_599, 20_251_231_235_959),
+            (1_796_055_207, 20_261_130_161_327),
+            (4_107_542_400, 21_000_301_000_000),
+            (u64::MAX / 1_000, RingKeyId::REVISION_MAX),
+        ] {
+            assert_eq!(revision_at(UnixTime::from_millis(seconds * 1_000)), revision, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn what_is_taken_lies_a_year_ahead_at_most_and_a_rotation_goes_on() {
+        let now = UnixTime::from_millis(1_796_055_207_000);
+        let key = |revision| RingKeyId::simulated(revision, 0);
+        assert_eq!(key(20_260_101_000_000).believed_up_to(now), 20_271_130_161_327);
+        assert!(
+            key(20_311_130_161_327).believed_up_to(now) > 20_311_130_161_328,
+            "after a key of a wrong clock"
+        );
+        assert_eq!(
+            key(1).believed_up_to(UnixTime::from_millis(5)),
+            RingKeyId::REVISION_MAX,
+            "a clock that is not set"
+        );
+        assert!(!RingKeyId { revision: RingKeyId::REVISION_MAX + 1, fingerprint: [1; 16] }.can_be_told());
+        assert!(!RingKeyId { revision: 0, fingerprint: [1; 16] }.can_be_told());
+    }
 
     proptest! {
         #[test]

@@ -108,6 +108,11 @@ impl Node {
     pub(super) fn learn_key(&mut self, told: &Told<'_>, from: Option<MemberId>, after: Follows) -> Heard {
         let Rumor::RingKey(fact) = told.rumor() else { panic!("only a key is taken in as one") };
         let is_known = self.rumors.get(&told.rumor().key()).is_some();
+        if from.is_some() && !is_known && !self.keyring.believes(self.clock.wall(), fact.key) {
+            let ctx = ctx!(self);
+            ctx.limit_reached(Limit::Numbers);
+            return Heard::Known;
+        }
         if from.is_some() && !is_known && !self.keyring.has_room_for(&fact.by) {
             let ctx = ctx!(self);
             ctx.limit_reached(Limit::RingKeys);

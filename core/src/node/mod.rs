@@ -63,7 +63,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::election::Elections;
-use crate::keyring::Keyring;
+use crate::keyring::{KeyRecord, Keyring};
 use crate::membership::Membership;
 use crate::model::census::Census;
 use crate::model::command::Command;
@@ -78,7 +78,7 @@ use crate::model::member::MemberRecord;
 use crate::model::metrics::Metrics;
 use crate::model::planted::Bug;
 use crate::model::rng::Rng;
-use crate::model::rumor::{MemberKeys, Rumor, RumorKey};
+use crate::model::rumor::{Rumor, RumorKey};
 use crate::model::service::ServiceView;
 use crate::model::time::{Instant, UnixTime};
 use crate::replay::Replay;
@@ -209,12 +209,9 @@ fn first_incarnation(snapshot: &Snapshot, config: &Config) -> Incarnation {
     incarnation
 }
 
-/// What this member said in its last life that it can open.
-fn own_keys(rumors: &RumorStore, me: MemberId) -> Option<&MemberKeys> {
-    match rumors.get(&RumorKey::MemberKeys(me)) {
-        Some(Rumor::MemberKeys(keys)) => Some(keys),
-        _ => None,
-    }
+/// The keys of a member that goes on from what it had on disk.
+fn keyring(config: &Config, me: MemberId, rumors: &RumorStore, rng: Rng) -> Keyring {
+    Keyring::new(config, me, &KeyRecord::of(&me, rumors.iter()), rng)
 }
 
 /// Restores the ring's rumors from the disk, bans included.
@@ -316,7 +313,7 @@ impl Node {
             clock,
             outputs,
             metrics,
-            keyring: Keyring::new(&config, me, own_keys(&rumors, me), root.fork(stream::KEYRING)),
+            keyring: keyring(&config, me, &rumors, root.fork(stream::KEYRING)),
             rng: root.fork(stream::NODE),
             membership,
             rumors,

@@ -14,7 +14,7 @@ use crate::model::lease::Resume;
 use crate::model::member::MemberRecord;
 use crate::model::mutant::mutated;
 use crate::model::row::{Table, Write};
-use crate::model::rumor::{MemberRumor, RumorKey, Told};
+use crate::model::rumor::{MemberRumor, RumorKey, RumorKind, Told};
 use crate::model::service::ServiceSpec;
 use crate::model::time::UnixTime;
 use crate::store::history::{self, History, HistoryEntry};
@@ -36,6 +36,9 @@ pub struct Snapshot {
     pub rumors: Vec<Told<'static>>,
     /// Under which keys rumors were stored that an earlier version did not understand and this one does.
     pub outdated: Vec<RumorKey>,
+    /// Rows about keys of the ring that cannot be read, each as its removal, and why. The ring tells them again, so that a
+    /// member starts without them.
+    pub passed_over: Vec<(Write, DecodeError)>,
     /// Loaded services.
     pub services: Vec<ServiceSpec>,
     /// Which versions of group configuration and files this member has had, oldest first.
@@ -88,6 +91,7 @@ impl Snapshot {
             members: Vec::new(),
             rumors: Vec::new(),
             outdated: Vec::new(),
+            passed_over: Vec::new(),
             services: Vec::new(),
             running: Vec::new(),
             history: Vec::new(),
@@ -165,13 +169,27 @@ impl Snapshot {
     }
 
     fn read_rumor(&mut self, key: &[u8], value: &[u8]) -> Result<(), DecodeError> {
-        let told = Told::decode(value)?.into_owned();
+        let told = match Told::decode(value) {
+            Ok(told) => told.into_owned(),
+            Err(error) if is_about_keys(key) => {
+                self.passed_over.push((Write { table: Table::Rumor, key: key.to_vec(), value: None }, error));
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
         let stored = RumorKey::decode_opaque(key);
         self.outdated
             .extend(stored.filter(|stored| mutated!(OldRowsStay, *stored != told.rumor().key(), false)));
         self.rumors.push(told);
         Ok(())
     }
+}
+
+/// Whether a row's key is one of what the ring says of its keys.
+fn is_about_keys(key: &[u8]) -> bool {
+    let is_of =
+        |kind: RumorKind| key.strip_prefix(kind.name().as_bytes()).is_some_and(|rest| rest.starts_with(&[0]));
+    is_of(RumorKind::RingKey) || is_of(RumorKind::MemberKeys)
 }
 
 fn decode_identity(value: &[u8]) -> Result<(MemberId, Incarnation), DecodeError> {
@@ -245,6 +263,31 @@ mod tests {
         for damaged in [0, INCARNATION_MAX + 1, u64::MAX] {
             assert!(matches!(read(damaged), Err(SnapshotError::Record { .. })), "{damaged}");
         }
+    }
+
+    #[test]
+    fn a_row_about_keys_that_cannot_be_read_is_passed_over() {
+        use crate::model::ring_key::RingKeyId;
+        use crate::model::rumor::{MemberKeys, OpenKey};
+        let me = MemberId::from_bytes([1; 16]);
+        let key = RingKeyId { revision: RingKeyId::REVISION_MAX + 1, fingerprint: [3; 16] };
+        let (opens, incarnation) = (alloc::vec![OpenKey { key, until: None }], Incarnation(1));
+        let own = Rumor::MemberKeys(MemberKeys {
+            member_id: me,
+            incarnation,
+            opens,
+            speaks: key,
+            box_key: [0; 32],
+        });
+        let bad = rumor_row(&Told::from(own));
+        let identity = identity_row(&me, Incarnation(1));
+        let rows =
+            [&identity, &bad].map(|row| (row.table, &row.key[..], row.value.as_deref().expect("a row")));
+        let read = Snapshot::decode(rows).expect("a member starts").expect("its identity");
+        assert_eq!((read.rumors.len(), read.passed_over.len()), (0, 1));
+        assert_eq!(read.passed_over[0].0, Write { value: None, ..bad.clone() });
+        let other = (Table::Rumor, &b"service\0x"[..], &b"\xff"[..]);
+        assert!(Snapshot::decode([rows[0], other]).is_err(), "half a database starts no member");
     }
 
     #[test]

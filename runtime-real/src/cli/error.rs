@@ -210,7 +210,9 @@ impl CliError {
             Self::NoLog { .. } => exit::NOT_LOADED,
             Self::Start(error) => error.exit_code(),
             Self::Root(_) => exit::ROOT,
-            Self::Usage(_) | Self::Ring(_) | Self::Key(KeyError::Name { .. }) => exit::USAGE,
+            Self::Usage(_) | Self::Ring(_) | Self::Key(KeyError::Name { .. } | KeyError::RingName { .. }) => {
+                exit::USAGE
+            }
             Self::OldVersion(_) => exit::OLD_VERSION,
             Self::NotApplied { .. } | Self::NotRunningAgain { .. } | Self::Overtaken(_) => exit::NOT_APPLIED,
             Self::NoVersion { .. } => exit::NOT_LOADED,

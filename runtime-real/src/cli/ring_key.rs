@@ -65,6 +65,11 @@ fn parts(text: &str) -> (String, Option<String>) {
 
 pub(super) fn use_key(global: &Global, args: &UseArgs) -> Outcome {
     let (ring, revision) = parts(&args.key);
+    if args.grace.0 == 0 && !args.force {
+        let why = "--grace 0 is an emergency, in which members hand the new key to no other: it would wait for ever for those that \
+                   lack it; use it at once with --force, or give older keys a grace";
+        return Err(CliError::Usage(why.to_owned()));
+    }
     block_on(async {
         if args.force {
             let before = ask(global, &args.at.remote, &RingKeyQuery {}).await?;
@@ -142,19 +147,22 @@ fn outcome(status: &RingKeyStatus, revision: Option<&str>, grace_ms: u64) -> Str
         let older = if grace_ms == 0 {
             "older keys open nothing any more".to_owned()
         } else {
-            format!(
-                "older keys open for {} more",
-                super::svc::status::duration((grace_ms / 1_000).cast_signed())
-            )
+            format!("older keys open for {} more", duration(key.grace_ms.unwrap_or(grace_ms)))
         };
         return format!("ring {} speaks with the key {name} from now on; {older}", status.ring);
     }
     let waits = names(status, &key.lacked_by);
     let waits = if waits.is_empty() { "the next look".to_owned() } else { waits.join(", ") };
+    let grace = duration(key.grace_ms.unwrap_or(grace_ms));
     format!(
-        "the key {name} is offered to the ring and becomes current once every member can open it; it waits for {waits}\n\
+        "the key {name} is offered to the ring and becomes current once every member can open it; it waits for {waits}; older keys \
+         open for {grace} afterwards\n\
          `annulus ring key status` shows how far it is, and `--force` waits for no member"
     )
+}
+
+fn duration(ms: u64) -> String {
+    super::svc::status::duration((ms / 1_000).cast_signed())
 }
 
 /// How members are called.
@@ -193,13 +201,17 @@ fn show(status: &RingKeyStatus) {
                 key.state.clone(),
                 time(key.since_ms),
                 time(key.until_ms),
+                key.grace_ms.map_or_else(|| "-".to_owned(), duration),
                 format!("{} of {}", key.opened_by.len(), status.members.len()),
                 if lacked.is_empty() { "-".to_owned() } else { lacked.join(", ") },
             ]
         })
         .collect();
     output::line(format_args!("ring {}", status.ring));
-    output::table(&["key", "fingerprint", "state", "since", "opens until", "can open", "lacked by"], &rows);
+    output::table(
+        &["key", "fingerprint", "state", "since", "opens until", "grace", "can open", "lacked by"],
+        &rows,
+    );
     let rows: Vec<Vec<String>> = status
         .members
         .iter()
@@ -228,6 +240,7 @@ fn to_json(status: &RingKeyStatus) -> Value {
             "state": key.state,
             "since_ms": key.since_ms,
             "until_ms": key.until_ms,
+            "grace_ms": key.grace_ms,
             "by": key.by,
             "opened_by": key.opened_by,
             "lacked_by": key.lacked_by,

@@ -193,6 +193,12 @@ impl KeyCache {
         let path = self.path(id, kind);
         let mut remarks: Vec<String> =
             self.open(id, kind, &path).ok().and_then(|(_, remark)| remark).into_iter().collect();
+        remarks.extend(self.misnamed(id.name(), kind).into_iter().map(|path| {
+            format!(
+                "key file {} is passed over: its revision is no time, which 14 digits of UTC have to be, as in {id}; move it away",
+                path.display()
+            )
+        }));
         let limit = UnixTime::from_millis(now.as_millis().saturating_add(AHEAD_MS_MAX));
         if id.revision() > timestamp::digits(limit).as_str() {
             remarks.push(format!(
@@ -205,6 +211,22 @@ impl KeyCache {
         remarks
     }
 
+    /// Files that would be keys of this name and kind, but for their revision.
+    fn misnamed(&self, name: &str, kind: KeyKind) -> Vec<PathBuf> {
+        let suffix = format!(".{}", kind.suffix());
+        let is_misnamed = |file: &str| {
+            let id = file.strip_suffix(&suffix).unwrap_or_default();
+            let names_it =
+                id.strip_prefix(name).is_some_and(|rest| rest.len() == 15 && KeyId::looks_like_one(rest));
+            names_it && id.parse::<KeyId>().is_err()
+        };
+        let names = fs::read_dir(&self.dir).into_iter().flatten().flatten().map(|entry| entry.file_name());
+        let mut found: Vec<String> = names.filter_map(|name| name.into_string().ok()).collect();
+        found.retain(|file| is_misnamed(file));
+        found.sort_unstable();
+        found.iter().map(|file| self.dir.join(file)).collect()
+    }
+
     /// The revision that a new key of this name gets: newer than those that are there.
     ///
     /// # Errors
@@ -213,10 +235,17 @@ impl KeyCache {
     pub(super) fn new_id(&self, name: &str, kind: KeyKind, now: UnixTime) -> Result<KeyId, KeyError> {
         let id = KeyId::new(name, now)?;
         let newest = self.latest(name, kind)?.filter(|newest| newest.revision() > id.revision());
-        if now < CLOCK_MIN || newest.is_some() {
-            return Err(KeyError::Clock { now: timestamp::rfc3339_millis(now), newest });
+        let clock = |newest| KeyError::Clock { now: timestamp::rfc3339_millis(now), newest };
+        match newest {
+            _ if now < CLOCK_MIN => Err(clock(newest)),
+            None => Ok(id),
+            // A ring that speaks with a key of a wrong clock has to get another one.
+            Some(ahead) if kind == KeyKind::Shared => {
+                let next = ahead.following();
+                next.ok_or_else(|| clock(Some(ahead)))
+            }
+            Some(ahead) => Err(clock(Some(ahead))),
         }
-        Ok(id)
     }
 
     /// Held while keys are looked for and made: two commands at once must not make two keys.

@@ -12,6 +12,8 @@ use crate::keys::crypto;
 
 /// Longest name of a key, in bytes, so that name, revision and suffix fit into a file name.
 const NAME_BYTES_MAX: usize = 200;
+/// Longest name of a ring: its members tell each other of it.
+pub(super) const RING_NAME_BYTES_MAX: usize = annulus_core::limits::NAME_BYTES_MAX;
 /// Largest key file, in bytes; the largest real one is below 500.
 pub const FILE_BYTES_MAX: usize = 4096;
 
@@ -126,6 +128,17 @@ impl KeyId {
         Ok(Self { name: name.to_owned(), revision: timestamp::digits(made) })
     }
 
+    /// The revision of the same name that follows this one; none after the last.
+    pub(super) fn following(&self) -> Option<Self> {
+        let revision = timestamp::following(&self.revision)?;
+        Some(Self { name: self.name.clone(), revision })
+    }
+
+    /// Whether a text looks like a name with a revision, which names no owner.
+    pub(super) fn looks_like_one(text: &str) -> bool {
+        text.rsplit_once('-').is_some_and(|(_, revision)| timestamp::is_digits(revision))
+    }
+
     /// The owner of the key: an origin, a user, a service group or a ring.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -158,7 +171,7 @@ impl FromStr for KeyId {
     fn from_str(text: &str) -> Result<Self, KeyError> {
         let malformed = || KeyError::Id { text: text.chars().take(NAME_BYTES_MAX).collect() };
         let (name, revision) = text.rsplit_once('-').ok_or_else(malformed)?;
-        if !is_key_name(name) || !timestamp::is_digits(revision) {
+        if !is_key_name(name) || !timestamp::is_time(revision) {
             return Err(malformed());
         }
         Ok(Self { name: name.to_owned(), revision: revision.to_owned() })
@@ -227,8 +240,12 @@ impl KeyFile {
         if text.trim_end() == tag {
             return Err(malformed("there is only line 1"));
         }
-        let id = lines.next().unwrap_or_default().parse();
-        let id = id.map_err(|_| malformed("line 2 is not a name with a revision of 14 digits"))?;
+        let id = lines.next().unwrap_or_default().parse::<KeyId>();
+        let id =
+            id.map_err(|_| malformed("line 2 is not a name with a revision of 14 digits that are a time"))?;
+        if kind == KeyKind::Shared && id.name().len() > RING_NAME_BYTES_MAX {
+            return Err(malformed("line 2 names a ring, and its name is longer than 128 bytes"));
+        }
         if lines.next() != Some("") {
             return Err(malformed("line 3 is not empty"));
         }

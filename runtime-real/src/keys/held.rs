@@ -11,8 +11,8 @@ use super::{KeyFile, KeyId, KeyKind};
 
 /// Keeps fingerprints of keys apart from all other hashes.
 const DOMAIN: &[u8] = b"annulus ring key v1\0";
-/// Dropped keys by which one that comes back with them is told apart from a stranger.
-const DROPPED_MAX: usize = 3;
+/// Dropped keys by which one that comes back with them is told apart from a stranger. Each is tried on what no other opens.
+const DROPPED_MAX: usize = 16;
 
 /// One key of a ring.
 #[derive(Clone, Debug)]
@@ -112,18 +112,32 @@ impl HeldKeys {
 
     /// Opens with this key too.
     pub fn hold(&self, key: HeldKey) {
-        self.write().keys.insert(key.ring_id(), key);
+        let mut held = self.write();
+        held.dropped.remove(&key.ring_id());
+        held.keys.insert(key.ring_id(), key);
     }
 
     /// Opens with this key no longer; it is remembered for a while, to tell who still speaks with it.
     pub fn drop_key(&self, id: &RingKeyId) {
+        let key = self.write().keys.remove(id);
+        key.into_iter().for_each(|key| self.remember(key));
+    }
+
+    /// Remembers this key as one that was dropped. The oldest are forgotten.
+    pub fn remember(&self, key: HeldKey) {
         let mut held = self.write();
-        if let Some(key) = held.keys.remove(id) {
-            held.dropped.insert(*id, key);
+        if !held.keys.contains_key(&key.ring_id()) {
+            held.dropped.insert(key.ring_id(), key);
         }
         while held.dropped.len() > DROPPED_MAX {
             held.dropped.pop_first();
         }
+    }
+
+    /// Whether this key was dropped.
+    #[must_use]
+    pub fn is_dropped(&self, id: &RingKeyId) -> bool {
+        self.read().dropped.contains_key(id)
     }
 
     /// What seals a message that the core wants sealed with this key.

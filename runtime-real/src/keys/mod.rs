@@ -46,6 +46,15 @@ pub enum KeyError {
         /// The text that was given.
         text: String,
     },
+    /// A name for a ring is malformed.
+    #[error(
+        "{text:?} cannot name a ring: use letters, digits, '-' and '_', begin with a letter or digit, at most 128 of them, and do not \
+         end in a dash and 14 digits, which is how a key's revision is named"
+    )]
+    RingName {
+        /// The text that was given.
+        text: String,
+    },
     /// A file is not a key file.
     #[error("{path} is no key file: {reason}; bring the key again from where it was made")]
     Malformed {
@@ -80,7 +89,8 @@ pub enum KeyError {
     },
     /// Two halves have one name and are no pair.
     #[error(
-        "key file {path} does not belong to {other}, which has the same name and revision: one of them came from elsewhere;          move the wrong one away"
+        "key file {path} does not belong to {other}, which has the same name and revision: one of them came from elsewhere; \
+         move the wrong one away"
     )]
     Pair {
         /// The file.

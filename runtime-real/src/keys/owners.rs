@@ -4,6 +4,7 @@
 use annulus_core::{PackageIdent, ServiceGroup, UnixTime};
 
 use super::crypto::{self, BoxPublicKey, BoxSecretKey, PublicKey, SecretKey, SharedKey};
+use super::file::RING_NAME_BYTES_MAX;
 use super::{KeyCache, KeyError, KeyFile, KeyId, KeyKind};
 
 /// A loaded key has the length of its kind.
@@ -123,10 +124,10 @@ impl KeyCache {
     /// Makes a new key for a ring.
     ///
     /// # Errors
-    /// As [`Self::generate_origin`].
+    /// As [`Self::generate_origin`], but a key that is ahead of this host's clock is followed by one that is newer.
     pub fn generate_ring(&self, ring: &str, now: UnixTime) -> Result<KeyId, KeyError> {
-        if ring.contains('@') {
-            return Err(KeyError::Name { text: ring.to_owned() });
+        if ring.contains('@') || ring.len() > RING_NAME_BYTES_MAX || KeyId::looks_like_one(ring) {
+            return Err(KeyError::RingName { text: ring.chars().take(RING_NAME_BYTES_MAX).collect() });
         }
         let id = self.new_id(ring, KeyKind::Shared, now)?;
         let key = SharedKey::generate();

@@ -15,6 +15,14 @@ pub enum RingError {
     /// The key cache has none, or none that can be used.
     #[error("--ring: {0}")]
     Key(#[from] KeyError),
+    /// A variable is there and holds nothing: a supervisor that took it for unset would speak in the clear.
+    #[error(
+        "{name} is set and empty, as by a `$(cat …)` that failed: give it a value, or unset it where no ring with a key is meant"
+    )]
+    Empty {
+        /// The variable.
+        name: &'static str,
+    },
     /// The variable does not hold a key.
     #[error("{RING_KEY_ENV}: {0} (a shell needs the quotes: {RING_KEY_ENV}=\"$(cat FILE.sym.key)\")")]
     Contents(KeyError),

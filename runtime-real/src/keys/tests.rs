@@ -211,7 +211,7 @@ fn every_owner_gets_its_keys() {
     assert!(error.to_string().contains("web.blue@ORG"), "{error}");
     for bad in ["a@b", "../x", ""] {
         assert!(matches!(cache.generate_user(bad, second(1)), Err(KeyError::Name { .. })), "{bad}");
-        assert!(matches!(cache.generate_ring(bad, second(1)), Err(KeyError::Name { .. })), "{bad}");
+        assert!(cache.generate_ring(bad, second(1)).is_err(), "{bad}");
     }
 }
 
@@ -367,12 +367,49 @@ fn a_wrong_clock_is_named() {
     let error = cache.generate_ring("prod", UnixTime::from_millis(90_000)).expect_err("1970").to_string();
     assert!(error.contains("1970-01-01T00:01:30") && error.contains("set the clock"), "{error}");
     let id = cache.generate_ring("prod", second(400_000_000)).expect("made by a host in 2038");
-    let error = cache.generate_ring("prod", second(0)).expect_err("older than the newest").to_string();
-    assert!(error.contains(&id.to_string()) && error.contains("would not count"), "{error}");
+    let user = cache.generate_user("bob", second(400_000_000)).expect("made by a host in 2038");
+    let error = cache.generate_user("bob", second(0)).expect_err("older than the newest").to_string();
+    assert!(error.contains(&user.to_string()) && error.contains("would not count"), "{error}");
     let remarks = cache.remarks(&id, KeyKind::Shared, second(0));
     assert!(remarks.len() == 1 && remarks[0].contains("ahead of this host's clock"), "{remarks:?}");
     assert!(cache.remarks(&id, KeyKind::Shared, second(400_000_000)).is_empty());
     let error = cache.generate_ring("prod", second(400_000_000)).expect_err("twice").to_string();
     assert!(error.contains("wait for the next one"), "{error}");
-    assert_eq!(fs::read_dir(cache.dir()).expect("a folder").count(), 1);
+    assert_eq!(fs::read_dir(cache.dir()).expect("a folder").count(), 3);
+}
+
+#[test]
+fn a_revision_that_is_no_time_is_taken_nowhere() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let keys = KeyCache::new(dir.path().to_owned());
+    let now = UnixTime::from_millis(1_796_055_207_000);
+    let id = keys.generate_ring("blue", now).expect("made");
+    for revision in ["99999999999999", "20261399000000", "00000000000000"] {
+        let text = format!("SYM-SEC-1\nblue-{revision}\n\n0VDUuLDTfuFpwGY+j0kssC0oOLHxkjifFfpPgaY+zOM=");
+        let refused =
+            keys.import(&text, Path::new("a test"), &[KeyKind::Shared]).expect_err(revision).to_string();
+        assert!(refused.contains("line 2"), "{refused}");
+        std::fs::write(dir.path().join(format!("blue-{revision}.sym.key")), text).expect("written");
+    }
+    assert_eq!(keys.revisions("blue", KeyKind::Shared).expect("readable"), [id.clone()]);
+    let remarks = keys.remarks(&id, KeyKind::Shared, now);
+    assert!(
+        remarks.len() == 3 && remarks[2].contains("blue-99999999999999.sym.key is passed over"),
+        "{remarks:?}"
+    );
+}
+
+#[test]
+fn a_ring_whose_key_is_ahead_of_the_clock_gets_a_newer_one() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let keys = KeyCache::new(dir.path().to_owned());
+    let now = UnixTime::from_millis(1_796_055_207_000);
+    let ahead =
+        keys.generate_ring("blue", UnixTime::from_millis(now.as_millis() + 200_000_000_000)).expect("made");
+    let next = keys.generate_ring("blue", now).expect("made");
+    assert!(next > ahead && keys.generate_ring("blue", now).expect("made") > next);
+    for name in ["blue-20260101000000", "blue-99999999999999", "a@b", &"x".repeat(129)] {
+        let refused = keys.generate_ring(name, now).expect_err(name).to_string();
+        assert!(refused.contains("cannot name a ring"), "{refused}");
+    }
 }

@@ -270,7 +270,7 @@ async fn supervise(
     let (secret, bound) = (Secret::load_or_create(&sup.ctl_secret())?, Bound::bind(&settings, sup).await?);
     tell_address(&bound, sup);
     let (clock, (done, results)) = (Clock::host(), mpsc::channel(RESULTS_MAX));
-    let (gate, keyed, guests) = keyed(ring, (root, sup), (&key, settings.hears_clear), clock)?;
+    let (gate, keyed, guests) = keyed(ring, (root, sup), (&key, restored.as_ref()), &settings, clock)?;
     let config = config(&settings, &bound, &keyed)?;
 
     let launcher = take_over(sup, &mut restored, &clock).await?;

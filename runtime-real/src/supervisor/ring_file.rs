@@ -41,7 +41,7 @@ impl RingFile {
             let problem = found.map(|what| {
                 format!(
                     "the key file of the ring, {}, {what}: this supervisor goes on with the key in its memory, and the next one \
-                     could not start with it; put the file back",
+                     with its own copy; put the file back, from which commands read the key",
                     path.display()
                 )
             });

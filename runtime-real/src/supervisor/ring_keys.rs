@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use annulus_core::limits::OPEN_KEYS_MAX;
-use annulus_core::{Command, KeyDone, KeyWork, RingKeyId, RingKeys};
+use annulus_core::{Command, KeyDone, KeyRecord, KeyWork, RingKeyId, RingKeys};
 use tokio::time::sleep;
 
 use crate::host::{atomic, small_file};
@@ -36,7 +36,8 @@ pub struct RingKeeper {
 
 impl RingKeeper {
     /// What a supervisor starts with: the copies that it kept, the key that it was given, and files that are newer than all it
-    /// had. Without copies it has the given one alone.
+    /// had. Without copies it has the given one alone. What the ring has given up, by the record of the last life, is not
+    /// opened, and its copies go.
     ///
     /// # Errors
     /// The copies cannot be written.
@@ -44,30 +45,38 @@ impl RingKeeper {
         given: &RingKey,
         (cache, own): (KeyCache, PathBuf),
         secret: BoxSecretKey,
-        hears_clear: bool,
+        (record, hears_clear): (&KeyRecord, bool),
     ) -> io::Result<Self> {
         let ring = given.id().name().to_owned();
-        let mut keys = kept(&own, &ring);
-        let newest = keys.last().map(|key| key.id.clone());
-        let is_new = |id: &KeyId| newest.as_ref().is_some_and(|newest| id > newest);
-        keys.extend(files(&cache, &ring).filter(|key| is_new(&key.id)));
-        // A key that the environment still holds, though the ring has dropped it, stays dropped.
         let given = HeldKey { id: given.id().clone(), key: given.key().clone() };
-        match newest.as_ref().filter(|newest| given.id < **newest) {
-            Some(newest) if keys.iter().all(|key| key.ring_id() != given.ring_id()) => tracing::warn!(
-                "the key {} was given, which the ring has replaced: this supervisor goes on with {newest}; give it that one",
-                given.id
-            ),
-            _ => keys.push(given),
+        let kept = kept(&own, &ring);
+        let keys = starting(record, &kept, &given, files(&cache, &ring).collect(), hears_clear);
+        if keys.iter().all(|key| key.ring_id() != given.ring_id())
+            && let Some(newest) = keys.last()
+        {
+            tracing::warn!(
+                "the key {} was given, which the ring has replaced: this supervisor goes on with {}; give it that one",
+                given.id,
+                newest.id
+            );
         }
-        keys.sort_by_key(HeldKey::ring_id);
-        keys.dedup_by_key(|key| key.ring_id());
-        // One place is the clear's.
-        let first = keys.len().saturating_sub(OPEN_KEYS_MAX - 1);
-        let held = HeldKeys::new(keys.split_off(first), hears_clear);
+        let held = HeldKeys::new(keys, hears_clear);
         let keeper = Self { ring, held, cache, own, secret: Arc::new(secret) };
         keeper.held.list().iter().try_for_each(|key| keeper.keep(key))?;
+        // A copy that stays would be one of a key that the ring may give up before the next start.
+        for key in kept.iter().filter(|key| keeper.held.get(&key.ring_id()).is_none()) {
+            let _ = fs::remove_file(keeper.copy(key));
+        }
+        keeper.remember(record, kept);
         Ok(keeper)
+    }
+
+    /// Members that still speak with a key that the ring has given up are named so, as long as its file is in the cache.
+    fn remember(&self, record: &KeyRecord, kept: Vec<HeldKey>) {
+        let old = kept.into_iter().chain(files(&self.cache, &self.ring));
+        for key in old.filter(|key| record.has_given_up(&key.ring_id())) {
+            self.held.remember(key);
+        }
     }
 
     /// The keys in memory.
@@ -95,6 +104,14 @@ impl RingKeeper {
         let mut box_key = [0; 32];
         box_key.copy_from_slice(self.secret.public().as_bytes());
         RingKeys { opens, speaks, box_key }
+    }
+
+    /// The key with which the core speaks at the start.
+    #[must_use]
+    pub fn spoken(&self, record: &KeyRecord, given: &RingKey) -> KeyId {
+        let speaks = record.current().filter(|key| self.held.get(key).is_some());
+        let held = self.held.get(&speaks.unwrap_or_else(|| self.for_core(given).speaks));
+        held.map_or_else(|| given.id().clone(), |held| held.id)
     }
 
     /// Two keys of one revision have two copies.
@@ -173,12 +190,14 @@ impl RingKeeper {
         &self.cache
     }
 
-    /// Takes up files that are newer than every key in memory; returns what they are.
-    fn take_up(&self) -> Vec<RingKeyId> {
-        let list = self.held.list();
-        let newest = list.last().map(|key| key.id.clone());
-        let new = files(&self.cache, &self.ring)
-            .filter(|key| newest.as_ref().is_none_or(|newest| key.id > *newest));
+    /// Takes up files that are newer than the `current` key; returns what they are.
+    fn take_up(&self, current: &RingKeyId) -> Vec<RingKeyId> {
+        let is_new = |key: &HeldKey| {
+            let id = key.ring_id();
+            // What was dropped the core has refused.
+            id > *current && self.held.get(&id).is_none() && !self.held.is_dropped(&id)
+        };
+        let new = files(&self.cache, &self.ring).filter(is_new);
         let mut taken = Vec::new();
         for key in new {
             if let Err(error) = self.keep(&key) {
@@ -201,12 +220,47 @@ impl RingKeeper {
 
     /// Looks for new key files now.
     pub async fn look(&self, handle: &DriverHandle) {
+        let Ok(current) = handle.read(|node| node.speaks_with()).await else { return };
         let keeper = self.clone();
-        let Ok(taken) = tokio::task::spawn_blocking(move || keeper.take_up()).await else { return };
+        let Ok(taken) = tokio::task::spawn_blocking(move || keeper.take_up(&current)).await else { return };
         if !taken.is_empty() {
             handle.command(Command::HoldKeys(taken)).await;
         }
     }
+}
+
+/// The keys that a supervisor starts with, oldest first, of what it `kept`, was `given` and finds as files.
+fn starting(
+    record: &KeyRecord,
+    kept: &[HeldKey],
+    given: &HeldKey,
+    files: Vec<HeldKey>,
+    hears_clear: bool,
+) -> Vec<HeldKey> {
+    let is_usable = |key: &&HeldKey| !record.has_given_up(&key.ring_id());
+    let mut keys: Vec<HeldKey> = kept.iter().filter(is_usable).cloned().collect();
+    let newest = keys.iter().map(|key| key.id.clone()).max();
+    let is_newer = |key: &HeldKey| newest.as_ref().is_some_and(|newest| key.id > *newest);
+    keys.extend(files.into_iter().filter(|key| is_newer(key) && is_usable(&key)));
+    // A key that the environment still holds, though the ring has dropped it, stays dropped.
+    let is_needed = newest.as_ref().is_none_or(|newest| given.id >= *newest);
+    if keys.is_empty() || is_needed && is_usable(&given) {
+        keys.push(given.clone());
+    }
+    keys.sort_by_key(HeldKey::ring_id);
+    keys.dedup_by_key(|key| key.ring_id());
+    // What the last life opened comes first, then what is newest.
+    let mut places = OPEN_KEYS_MAX - usize::from(hears_clear);
+    let mut take = |key: &HeldKey| {
+        let has_place = places > 0;
+        places = places.saturating_sub(1);
+        has_place.then(|| key.clone())
+    };
+    let (known, new): (Vec<HeldKey>, Vec<HeldKey>) =
+        keys.into_iter().partition(|key| record.open(&key.ring_id()).is_some());
+    let mut chosen: Vec<HeldKey> = known.iter().rev().chain(new.iter().rev()).filter_map(&mut take).collect();
+    chosen.sort_by_key(HeldKey::ring_id);
+    chosen
 }
 
 /// The copies of keys in a supervisor's data directory.
@@ -255,6 +309,9 @@ fn files(cache: &KeyCache, ring: &str) -> impl Iterator<Item = HeldKey> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::OpenedWith;
+    use crate::keys::crypto::SharedKey;
+    use annulus_core::{Incarnation, MemberId, MemberKeys, OpenKey, Rumor};
 
     const TEXT: [&str; 2] = [
         "SYM-SEC-1\nprod-20261122015215\n\n0VDUuLDTfuFpwGY+j0kssC0oOLHxkjifFfpPgaY+zOM=",
@@ -270,7 +327,12 @@ mod tests {
         cache.store(&file(TEXT[0])).expect("stored");
         let given = RingKey::find(Some("prod"), None, &cache).expect("usable").expect("a key");
         let own = dir.join("own");
-        let keeper = RingKeeper::start(&given, (cache.clone(), own), BoxSecretKey::generate(), false);
+        let keeper = RingKeeper::start(
+            &given,
+            (cache.clone(), own),
+            BoxSecretKey::generate(),
+            (&KeyRecord::default(), false),
+        );
         (keeper.expect("started"), cache)
     }
 
@@ -279,8 +341,9 @@ mod tests {
         let (a, b) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
         let ((a, cache), (b, there)) = (keeper(a.path()), keeper(b.path()));
         cache.store(&file(TEXT[1])).expect("stored");
-        let taken = a.take_up();
-        assert_eq!((taken.len(), a.take_up().len()), (1, 0));
+        let current = a.held.list()[0].ring_id();
+        let taken = a.take_up(&current);
+        assert_eq!((taken.len(), a.take_up(&current).len()), (1, 0));
         let key = taken[0];
         let box_key: [u8; 32] = b.secret.public().as_bytes().try_into().expect("32 bytes");
         let KeyDone::Sealed(sealed) = a.work(&KeyWork::Seal { key, box_key }) else { panic!("not sealed") };
@@ -305,12 +368,14 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let (first, cache) = keeper(dir.path());
         cache.store(&file(TEXT[1])).expect("stored");
-        let [key] = first.take_up()[..] else { panic!("one key") };
         let old = first.held.list()[0].ring_id();
+        let [key] = first.take_up(&old)[..] else { panic!("one key") };
         assert_eq!(first.work(&KeyWork::Drop { key: old }), KeyDone::Done);
         let given = RingKey::find(Some("prod"), None, &cache).expect("usable").expect("a key");
         let own = dir.path().join("own");
-        let next = RingKeeper::start(&given, (cache.clone(), own.clone()), BoxSecretKey::generate(), true);
+        let folders = || (cache.clone(), own.clone());
+        let none = KeyRecord::default();
+        let next = RingKeeper::start(&given, folders(), BoxSecretKey::generate(), (&none, true));
         let next = next.expect("started").for_core(&given);
         assert_eq!(
             next.opens,
@@ -319,13 +384,72 @@ mod tests {
         );
         assert_eq!(last_kept(&own, "prod").map(|key| key.ring_id()), Some(key));
         let stale = RingKey::find(None, Some(TEXT[0]), &cache).expect("usable").expect("a key");
-        let next = RingKeeper::start(&stale, (cache, own.clone()), BoxSecretKey::generate(), false);
-        let next = next.expect("started").for_core(&stale);
+        let next = RingKeeper::start(&stale, folders(), BoxSecretKey::generate(), (&none, false));
+        let keeper = next.expect("started");
+        let next = keeper.for_core(&stale);
         assert_eq!(
             (next.opens, next.speaks),
             (vec![key], key),
             "an environment that holds it changes nothing"
         );
+        assert_eq!(keeper.spoken(&none, &stale).revision(), "20261122015216", "and is not what is told");
         assert!(last_kept(&own, "other").is_none());
+    }
+    fn made(revision: u64) -> HeldKey {
+        let id = format!("prod-{revision}").parse().expect("an id");
+        HeldKey { id, key: SharedKey::generate() }
+    }
+
+    /// What a member has on disk that opens these, speaks with the newest and was offered all of them.
+    fn record(opens: &[&HeldKey], speaks: &HeldKey) -> KeyRecord {
+        let me = MemberId::from_bytes([1; 16]);
+        let open = |key: &&HeldKey| OpenKey { key: key.ring_id(), until: None };
+        let keys = MemberKeys {
+            member_id: me,
+            incarnation: Incarnation(1),
+            opens: opens.iter().map(open).collect(),
+            speaks: speaks.ring_id(),
+            box_key: [0; 32],
+        };
+        KeyRecord::of(&me, [&Rumor::MemberKeys(keys)])
+    }
+
+    #[test]
+    fn what_the_ring_has_given_up_is_not_opened_and_its_copy_goes() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (cache, own) = (KeyCache::new(dir.path().join("keys")), dir.path().join("own"));
+        let keys: Vec<HeldKey> = (0..4).map(|n| made(20_261_122_015_215 + n)).collect();
+        keys.iter().for_each(|key| drop(cache.store(&key.file()).expect("stored")));
+        let given = RingKey::filed(keys[3].clone(), PathBuf::from("prod.sym.key"));
+        let start = |record: &KeyRecord| {
+            let secret = BoxSecretKey::generate();
+            let keeper = RingKeeper::start(&given, (cache.clone(), own.clone()), secret, (record, false));
+            keeper.expect("started")
+        };
+        for key in &keys {
+            start(&KeyRecord::default()).keep(key).expect("kept");
+        }
+        let ids = |keys: &[HeldKey]| keys.iter().map(HeldKey::ring_id).collect::<Vec<_>>();
+        let all = record(&keys.iter().collect::<Vec<_>>(), &keys[3]);
+        assert_eq!(ids(&start(&all).held.list()), ids(&keys), "all four open, and none is let out of sight");
+        let keeper = start(&record(&[&keys[2], &keys[3]], &keys[3]));
+        assert_eq!(ids(&keeper.held.list()), ids(&keys[2..]));
+        assert_eq!(ids(&kept(&own, "prod")), ids(&keys[2..]), "the copies are gone");
+        assert_eq!(keeper.take_up(&keys[3].ring_id()), [], "their files bring them back no more");
+        let (nonce, old) = (Nonce::random(), &keys[0]);
+        let sealed = old.key.seal(&nonce, b"message");
+        let opened = keeper.held.open(|key| key.open(&nonce, &sealed));
+        assert_eq!(opened, Some(OpenedWith::Dropped(old.id.clone())), "after a restart, too");
+    }
+
+    #[test]
+    fn new_files_do_not_push_out_the_key_that_is_spoken_with() {
+        let keys: Vec<HeldKey> = (0..7).map(|n| made(20_261_122_015_215 + n)).collect();
+        let record = record(&[&keys[0]], &keys[0]);
+        let chosen = starting(&record, &keys[..1], &keys[6], keys[1..].to_vec(), false);
+        let revisions: Vec<&str> = chosen.iter().map(|key| key.id.revision()).collect();
+        assert_eq!(revisions, [0, 4, 5, 6].map(|n| keys[n].id.revision()));
+        let stranger = starting(&KeyRecord::default(), &[], &keys[6], keys[..6].to_vec(), true);
+        assert_eq!(stranger.len(), 1, "a new member has what it was given");
     }
 }

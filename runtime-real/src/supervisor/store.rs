@@ -135,11 +135,26 @@ impl Store {
         }
     }
 
-    /// Reads the state that a node starts from; none for a new member.
+    /// Reads the state that a node starts from; none for a new member. Rows that it starts without are removed.
     ///
     /// # Errors
     /// A row cannot be read back.
     pub fn load(&self) -> Result<Option<Snapshot>, StoreError> {
+        let mut read = self.read()?;
+        let passed_over = read.as_mut().map(|read| std::mem::take(&mut read.passed_over)).unwrap_or_default();
+        let (removed, reasons): (Vec<Write>, Vec<_>) = passed_over.into_iter().unzip();
+        for reason in reasons {
+            tracing::warn!(
+                "state database {}: a record about a key of the ring cannot be read ({reason}) and is removed; the ring tells it \
+                 again",
+                self.path.display()
+            );
+        }
+        self.forget(&removed)?;
+        Ok(read)
+    }
+
+    fn read(&self) -> Result<Option<Snapshot>, StoreError> {
         guarded(&self.path, || {
             let rows = self.rows().map_err(|error| classify(&self.path, error))?;
             let rows = rows.iter().map(|(table, key, value)| (*table, key.as_slice(), value.as_slice()));

@@ -17,7 +17,7 @@ use crate::support::{Supervisor, annulus, eventually, finish, plan, send, text};
 
 /// The text of a new key of this ring, revision and bytes.
 pub(crate) fn key(ring: &str, revision: u32, fill: u8) -> (String, SharedKey) {
-    let id: KeyId = format!("{ring}-{revision:014}").parse().expect("a name of a key");
+    let id: KeyId = format!("{ring}-20260101{revision:06}").parse().expect("a name of a key");
     let key = SharedKey::from_bytes(&[fill; 32]).expect("32 bytes");
     (KeyFile::new(KeyKind::Shared, id, key.as_bytes()).to_text(), key)
 }
@@ -84,7 +84,7 @@ fn members_with_the_key_find_each_other_and_strangers_find_no_one() {
     assert!(table.contains(&format!("rejected: {}, no key: ", clear.gossip)), "{table}");
     let metrics = alpha.get("/metrics").body;
     assert!(metrics.contains("ring_rejected_total{reason=\"unknown_key\",way=\"datagram\"}"), "{metrics}");
-    assert!(alpha.run(&["sup", "ring"]).1.contains("sealed with the key prod-00000000000001"));
+    assert!(alpha.run(&["sup", "ring"]).1.contains("sealed with the key prod-20260101000001"));
 
     // What the strangers can know: they are alone, and their peer says nothing.
     for stranger in [&other, &clear] {
@@ -201,7 +201,7 @@ fn the_key_stays_with_the_supervisor_and_in_its_memory() {
     assert!(!environment.contains("SYM-SEC"), "{environment}");
 
     let beta = keyed("prod", &text, &[]);
-    let file = beta.root().join("cache/keys/prod-00000000000001.sym.key");
+    let file = beta.root().join("cache/keys/prod-20260101000001.sym.key");
     fs::remove_file(&file).expect("removed");
     let status = eventually("the status says so", || {
         let (_, out, stderr) = beta.run(&["sup", "status"]);
@@ -209,7 +209,7 @@ fn the_key_stays_with_the_supervisor_and_in_its_memory() {
         all.contains("is gone: this supervisor goes on with the key in its memory").then_some(all)
     });
     assert!(status.contains(crate::support::text(&file)), "{status}");
-    assert!(beta.run(&["sup", "ring"]).1.contains("sealed with the key prod-00000000000001"));
+    assert!(beta.run(&["sup", "ring"]).1.contains("sealed with the key prod-20260101000001"));
     give(beta.root(), &text);
     eventually("the file is back", || {
         let (_, out, stderr) = beta.run(&["sup", "status"]);
@@ -238,7 +238,7 @@ fn a_ring_that_cannot_be_named_starts_no_supervisor() {
     }
     let keys = dir.path().join("cache/keys");
     give(dir.path(), &prod);
-    fs::set_permissions(keys.join("prod-00000000000001.sym.key"), fs::Permissions::from_mode(0o644))
+    fs::set_permissions(keys.join("prod-20260101000001.sym.key"), fs::Permissions::from_mode(0o644))
         .expect("set");
     let said = start(&["--ring", "prod"], None);
     assert!(said.contains("mode 644") && said.contains(&format!("chmod 400 {}", text(&keys))), "{said}");
@@ -344,7 +344,7 @@ fn a_ring_at_work_changes_its_key_and_loses_no_member_and_no_order() {
         assert!(code == 0 && said.contains("prod-2"), "{said} {stderr}");
         for member in &ring {
             eventually("the new key is current", || {
-                current(member).filter(|revision| revision.starts_with('2'))
+                current(member).filter(|revision| revision.as_str() > "20260102")
             });
         }
         orders(4);
@@ -388,7 +388,7 @@ fn a_key_that_was_given_up_in_an_emergency_opens_nothing() {
     }
     eventually("both can open it", || {
         let can_open = |key: &Value| key["opened_by"].as_array().is_some_and(|by| by.len() == 2);
-        keys(&alpha).iter().any(|key| key["revision"] == "00000000000002" && can_open(key)).then_some(())
+        keys(&alpha).iter().any(|key| key["revision"] == "20260101000002" && can_open(key)).then_some(())
     });
     let (code, said, stderr) = alpha.run(&["ring", "key", "use", "prod", "--force", "--grace", "0"]);
     assert!(code == 0 && said.contains("older keys open nothing any more"), "{said} {stderr}");
@@ -397,7 +397,7 @@ fn a_key_that_was_given_up_in_an_emergency_opens_nothing() {
             let keys = keys(member);
             let only =
                 keys.iter().all(|key| key["state"] != "retired" || key["opened_by"] == serde_json::json!([]));
-            (only && current(member).as_deref() == Some("00000000000002")).then_some(())
+            (only && current(member).as_deref() == Some("20260101000002")).then_some(())
         });
         assert_eq!(count(member, "Alive"), 2);
     }
@@ -461,7 +461,7 @@ fn a_ring_in_the_clear_gets_a_key_and_loses_no_member() {
         let member = members.iter().find(|member| member["member_id"] == id).expect("it is listed");
         member["speaks"].as_str().map(ToOwned::to_owned)
     };
-    assert_eq!(speaks(&alpha.member).as_deref(), Some("00000000000001"));
+    assert_eq!(speaks(&alpha.member).as_deref(), Some("20260101000001"));
     assert_eq!(speaks(&gamma.member), None, "it has no key to speak of");
     let ring = alpha.run(&["sup", "ring"]).1;
     assert!(ring.contains("--ring-accept clear") && ring.contains("sealed with the key prod-"), "{ring}");

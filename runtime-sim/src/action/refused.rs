@@ -37,6 +37,8 @@ pub enum Refused {
     KeyIsCurrent,
     /// A newer key is current.
     KeyIsOlder,
+    /// The key is of a clock that is wrong.
+    KeyIsAhead,
     /// The supervisor is on its way out.
     Leaving,
     /// The disk did not take it.
@@ -69,6 +71,7 @@ impl Refused {
             CommandError::KeyNotHeld(_) => Self::KeyNotHeld,
             CommandError::KeyIsCurrent(_) => Self::KeyIsCurrent,
             CommandError::KeyIsOlder { .. } => Self::KeyIsOlder,
+            CommandError::KeyIsAhead(_) => Self::KeyIsAhead,
             CommandError::Leaving => Self::Leaving,
             CommandError::NotDurable(_) => Self::NotDurable,
             CommandError::NotStored(_) => Self::NotStored,
@@ -96,6 +99,7 @@ impl Refused {
             Self::KeyNotHeld => "key-not-held",
             Self::KeyIsCurrent => "key-is-current",
             Self::KeyIsOlder => "key-is-older",
+            Self::KeyIsAhead => "key-is-ahead",
             Self::Leaving => "leaving",
             Self::NotDurable => "not-durable",
             Self::NotStored => "not-stored",

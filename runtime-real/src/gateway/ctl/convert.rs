@@ -318,9 +318,10 @@ pub fn refusal(error: &CommandError) -> NetErr {
             ErrCode::NotFound
         }
         CommandError::KeyNotHeld(_) => ErrCode::NotFound,
-        CommandError::NoRingKey | CommandError::KeyIsCurrent(_) | CommandError::KeyIsOlder { .. } => {
-            ErrCode::Conflict
-        }
+        CommandError::NoRingKey
+        | CommandError::KeyIsCurrent(_)
+        | CommandError::KeyIsOlder { .. }
+        | CommandError::KeyIsAhead(_) => ErrCode::Conflict,
         CommandError::Conflict(_) | CommandError::Leaving | CommandError::Version { .. } => ErrCode::Conflict,
         CommandError::NotLeading(_) | CommandError::NotBanned(_) | CommandError::BansUsedUp(_) => {
             ErrCode::Conflict

@@ -81,6 +81,9 @@ pub struct RingKeyLine {
     /// The members that cannot.
     #[prost(string, repeated, tag = "8")]
     pub lacked_by: Vec<String>,
+    /// How long older keys open once this one is current, in milliseconds; absent where the ring was not told.
+    #[prost(uint64, optional, tag = "9")]
+    pub grace_ms: Option<u64>,
 }
 
 /// One member.

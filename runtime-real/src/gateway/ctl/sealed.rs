@@ -183,7 +183,7 @@ mod tests {
     /// The keys of a supervisor, the oldest first.
     fn held(keys: &[SharedKey]) -> HeldKeys {
         let key = |(at, key): (usize, &SharedKey)| HeldKey {
-            id: format!("prod-{:014}", at + 1).parse().expect("an id"),
+            id: format!("prod-{}", 20_260_101_000_001_usize + at).parse().expect("an id"),
             key: key.clone(),
         };
         HeldKeys::new(keys.iter().enumerate().map(key), false)
