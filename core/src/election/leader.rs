@@ -174,6 +174,17 @@ impl Instance {
         env.events.push_back(ElectionsEvent::Tell { outcome, after: self.cause.into() });
     }
 
+    /// Voters are told again by this time what they may not have heard.
+    pub(super) fn say_again(&mut self, at: Instant) {
+        match &mut self.stance {
+            Stance::Leading(leading) => leading.next_send = leading.next_send.min(at),
+            Stance::Campaigning(campaign) if campaign.step == Step::Vote => {
+                campaign.again_at = campaign.again_at.min(at);
+            }
+            Stance::Campaigning(_) | Stance::Idle => {}
+        }
+    }
+
     /// The electorate counts, and is told, once it is on disk.
     pub(super) fn put_down(&mut self, env: &mut Env<'_, '_>) {
         let stamp = self.vote.electorate.stamp();

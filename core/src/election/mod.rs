@@ -173,6 +173,7 @@ use crate::model::election::{ElectionId, ElectionPurpose, ElectionView, Fitness,
 use crate::model::id::{Incarnation, MemberId, ServiceGroup};
 use crate::model::io::WakeReason;
 use crate::model::limits::{ELECTIONS_MAX, LEASE_MS_MAX, Limit};
+use crate::model::mutant::mutated;
 use crate::model::planted::{Bug, Planted};
 use crate::model::rng::Rng;
 use crate::model::row::Write;
@@ -183,6 +184,8 @@ use instance::Instance;
 
 /// Largest difference between a host's clock and true time that the promises bear, in per cent.
 const CLOCK_RATE_PERCENT: u64 = 10;
+/// A member that asked who speaks has the answer by then on most networks.
+const SAID_AGAIN: Duration = Duration::from_millis(20);
 
 /// Requests of one life are numbered in so many bits; the incarnation stands above them.
 const ROUNDS_BITS: u32 = 32;
@@ -373,6 +376,14 @@ impl Elections {
     pub(crate) fn handle_stored(&mut self, ctx: &mut Context<'_>, id: &ElectionId, stored: bool) {
         if let Some(instance) = self.instances.get_mut(id) {
             instance.handle_stored(env!(self, ctx), stored);
+        }
+    }
+
+    /// A member has asked who this one is, so it did not hear this member's last steps: voters are told them again once
+    /// the answer is there. A leader that was started again just before its lease ends has no time for another turn.
+    pub(crate) fn handle_asked(&mut self, now: Instant) {
+        for instance in self.instances.values_mut() {
+            instance.say_again(now + mutated!(AskedAndSilent, SAID_AGAIN, Duration::from_secs(3_600)));
         }
     }
 

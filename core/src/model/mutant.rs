@@ -101,6 +101,7 @@ mutants! {
     SuccessorLeastSuitable "successor-least-suitable" "election/leader.rs" "A leader hands over to the least suitable voter.";
     SuccessorLongSilent "successor-long-silent" "election/leader.rs" "A leader hands over to a voter that it has not heard of for long.";
     SuccessorUnfit "successor-unfit" "election/leader.rs" "A leader hands over to a voter that cannot lead.";
+    AskedAndSilent "asked-and-silent" "election/mod.rs" "A leader that a voter had to ask who it is waits with its next renewal.";
     PaceNeverCalms "pace-never-calms" "election/pace.rs" "The pause between terms never shrinks again.";
     PauseDoesNotGrow "pause-does-not-grow" "election/pace.rs" "Terms follow each other with the same short pause.";
     ListNotPutDownAgain "list-not-put-down-again" "election/resume.rs" "A restarted leader does not put the list of its victory down again.";

@@ -177,6 +177,9 @@ impl Node {
         assert!(answer.challenge == challenge, "an answer repeats its question");
         assert!(answer.standing.is_some() == self.replay.is_keyed(), "a number is told where there are any");
         let answered = Box::new(Answered { answer, vouch: answer.vouch(to, &*self.signer), asks });
+        if self.replay.is_keyed() {
+            self.elections.handle_asked(now);
+        }
         match way.1 {
             Channel::Datagram => {
                 let (from, body) = (know!(self).own_word(), swim::Body::Answer(answered));

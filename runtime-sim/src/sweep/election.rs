@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use annulus_core::{Demoted, Health, Hook, Instant, Rng, ServiceGroup, Topology};
 
-use super::draw::{CHAOS_FROM_MS, Class};
+use super::class::Class;
+use super::draw::CHAOS_FROM_MS;
 use crate::action::{
     Action, ApplyConfig, ClockRate, CloneDisk, Crash, CrashAtSync, CrashLoop, CrashService, Delay, Depart,
     DiskAfter, DrainService, Given, Heal, HostId, Kill, KillGuard, LoadService, MaintainService, Package,

@@ -2,6 +2,7 @@
 //!
 //! Each seed is one run in a world of its own. The results of several sweeps can be added up, wherever they ran.
 
+mod class;
 mod draw;
 mod election;
 mod forge;
@@ -16,7 +17,7 @@ mod rotation;
 mod run;
 mod trial;
 
-pub use draw::Class;
+pub use class::Class;
 pub use lead_times::Elections;
 pub use report::report;
 pub use results::{BoundResult, FailureResult, Occurred, REQUIRED, Results, SeedResult};
