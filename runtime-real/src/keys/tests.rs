@@ -391,7 +391,7 @@ fn a_revision_that_is_no_time_is_taken_nowhere() {
         assert!(refused.contains("line 2"), "{refused}");
         std::fs::write(dir.path().join(format!("blue-{revision}.sym.key")), text).expect("written");
     }
-    assert_eq!(keys.revisions("blue", KeyKind::Shared).expect("readable"), [id.clone()]);
+    assert_eq!(keys.revisions("blue", KeyKind::Shared).expect("readable"), std::slice::from_ref(&id));
     let remarks = keys.remarks(&id, KeyKind::Shared, now);
     assert!(
         remarks.len() == 3 && remarks[2].contains("blue-99999999999999.sym.key is passed over"),
