@@ -328,3 +328,23 @@ fn a_member_that_was_cut_off_answers_with_the_newer_key_that_it_hears() {
     bench.keyring.handle_heard(there, key(2));
     assert!((0..64).all(|_| bench.keyring.key_for(there) == key(2)), "2 may open nothing else any more");
 }
+
+#[test]
+fn one_member_fills_no_room_that_others_need() {
+    let mut bench = Bench::new(&[1], None);
+    let offer = |revision: u64, by: u8| RingKey {
+        key: key(revision),
+        ring: "blue".into(),
+        is_current: false,
+        since: UnixTime::default(),
+        grace_ms: 1,
+        by: id(by),
+    };
+    let count = u64::try_from(RING_KEYS_BY_ONE_MAX).expect("few");
+    for revision in 2..2 + count {
+        assert!(bench.keyring.has_room_for(&id(2)), "{revision}");
+        bench.keyring.facts.insert(key(revision), offer(revision, 2));
+    }
+    assert!(!bench.keyring.has_room_for(&id(2)), "it has had its share");
+    assert!(bench.keyring.has_room_for(&id(3)), "and others have theirs");
+}

@@ -85,7 +85,8 @@ mutants! {
     FailedStoreCounts "failed-store-counts" "election/instance.rs" "A row that could not be stored counts as stored.";
     FailedStoreForgotten "failed-store-forgotten" "election/instance.rs" "A row that could not be stored is not stored again.";
     ProposalNotNoted "proposal-not-noted" "election/instance.rs" "A voter does not keep the list that a founder proposed with its vote.";
-    ListsUnbounded "lists-unbounded" "election/instance.rs" "A list of voters is believed whatever its numbers are.";
+    ListsUnbounded "lists-unbounded" "election/instance.rs" "A list of voters is believed whatever its numbers are."
+        left "No test has a voter yet that makes lists up; that a term has a bound is tested.";
     EndNotTold "end-not-told" "election/leader.rs" "A leader that gives up does not tell the ring.";
     IllnessRenewed "illness-renewed" "election/leader.rs" "A leader whose service is ill is renewed.";
     LastEndNotTold "last-end-not-told" "election/leader.rs" "A leader that hands over to no member does not tell the ring that its term is over.";
@@ -150,7 +151,8 @@ mutants! {
     RefutationNotRepeated "refutation-not-repeated" "membership/hear.rs" "An accuser that missed the refutation does not hear it again.";
     RefutedOnce "refuted-once" "membership/hear.rs" "The accusers of the first refutation alone are told of it directly.";
     SuspectRumorUnheard "suspect-rumor-unheard" "membership/hear.rs" "A suspicion that was told is not looked into.";
-    EqualAnsweredAgain "equal-answered-again" "membership/hear.rs" "An accusation in the highest incarnation is answered in the same one.";
+    EqualAnsweredAgain "equal-answered-again" "membership/hear.rs" "An accusation in the highest incarnation is answered in the same one."
+        left "Only a member at the highest number of all comes there, and no message takes it there within years.";
     FailedWayStays "failed-way-stays" "membership/helpers.rs" "A helper that did not reach a member stays the first choice for it.";
     HelpersArePeersOnly "helpers-are-peers-only" "membership/helpers.rs" "No helper is picked by chance where permanent peers are enough.";
     AloneAndHasty "alone-and-hasty" "membership/lost.rs" "While alone the tries stay as frequent as at the start.";
