@@ -54,7 +54,6 @@ const fn seeds_max(bug: Bug) -> Option<u64> {
         | Bug::ResumeWithoutRow
         | Bug::HearsayBelieved
         | Bug::UnaskedBelieved
-        | Bug::MoveUnasked
         | Bug::LeaveUnsigned
         | Bug::StallUnnoticed
         | Bug::OfferedKeyUsed

@@ -173,8 +173,6 @@ bugs! {
         HearsayBelieved = "hearsay-believed",
         /// A member that spoke and was not asked counts as one.
         UnaskedBelieved = "unasked-believed",
-        /// A member is where the last message in its name came from.
-        MoveUnasked = "move-unasked",
         /// A record says that its member has left, and that is believed.
         LeaveUnsigned = "leave-unsigned",
     }

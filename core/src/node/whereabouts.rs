@@ -13,7 +13,6 @@ use crate::model::context::Context;
 use crate::model::id::MemberId;
 use crate::model::member::{MemberRecord, State, UNSPECIFIED};
 use crate::model::mutant::mutated;
-use crate::model::planted::Bug;
 use crate::model::rumor::RumorKey;
 use crate::model::stamp::StampSender;
 use crate::wire::swim::Body;
@@ -24,7 +23,7 @@ impl Node {
     pub(super) fn at_proved_address(&mut self, from: MemberRecord, room: usize) -> MemberRecord {
         let Some(held) = self.membership.table().get(&from.id).copied() else { return from };
         let is_there = (held.swim_addr(), held.gossip_port) == (from.swim_addr(), from.gossip_port);
-        if held.address == UNSPECIFIED || is_there || self.config.planted.has(Bug::MoveUnasked) {
+        if held.address == UNSPECIFIED || is_there {
             return from;
         }
         if !mutated!(ReachableMoves, held.state == State::Alive, false)

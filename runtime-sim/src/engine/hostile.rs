@@ -52,6 +52,10 @@ impl<D: Deed> World<D> {
     pub fn inject(&mut self, to: HostId, from: u32, channel: Channel, bytes: Vec<u8>) {
         self.packets += 1;
         let packet = PacketId(self.packets);
+        if (from as usize) < self.hosts.len() {
+            // The attacker sits on that host, and has its key.
+            self.seal(packet, self.speaks(HostId(from)));
+        }
         let arrival = match channel {
             Channel::Datagram => Arrival::Datagram { packet, from, bytes },
             Channel::Stream => Arrival::Stream { packet, from, bytes },

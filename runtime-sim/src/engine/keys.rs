@@ -46,6 +46,11 @@ impl<D: Deed> World<D> {
         self.hosts[host.0 as usize].rest.ring_keys.last().copied().unwrap_or(RingKeyId::CLEAR)
     }
 
+    /// What a recorder's messages of a host are sealed with: it has no key, and cannot seal them anew.
+    pub(super) fn first_key(&self, host: HostId) -> RingKeyId {
+        self.hosts[host.0 as usize].rest.ring_keys.first().copied().unwrap_or(RingKeyId::CLEAR)
+    }
+
     /// Notes what a packet was sealed with.
     pub(super) fn seal(&mut self, packet: PacketId, key: RingKeyId) {
         if key.is_clear() {

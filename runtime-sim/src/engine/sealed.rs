@@ -141,7 +141,9 @@ impl<D: Deed> World<D> {
     /// A recorder's message reaches a host at once, from this host's address.
     pub(crate) fn send_again(&mut self, from: HostId, to: HostId, channel: Channel, bytes: Vec<u8>) {
         self.packets += 1;
-        let (packet, from) = (PacketId(self.packets | AGAIN), from.0);
+        let packet = PacketId(self.packets | AGAIN);
+        self.seal(packet, self.first_key(from));
+        let from = from.0;
         let arrival = match channel {
             Channel::Datagram => Arrival::Datagram { packet, from, bytes },
             Channel::Stream => Arrival::Stream { packet, from, bytes },
