@@ -304,6 +304,7 @@ mutants! {
     RightDoesNotCount "right-does-not-count" "service/instance/lead.rs" "A member counts as one that acts no longer while its guard holds a right to resume.";
     RightEndsWithItsOrder "right-ends-with-its-order" "service/instance/lead.rs" "A right to resume counts as withdrawn before the guard has confirmed it.";
     BoundGroupsUnheard "bound-groups-unheard" "service/instance/mod.rs" "News of the groups that a service is bound to do not reach it.";
+    GivenUpLeadUnknown "given-up-lead-unknown" "service/instance/part.rs" "An adopted process waits for its part although its supervisor has led and leads no longer.";
     DrainNotCounted "drain-not-counted" "service/instance/pause.rs" "The time of a drain is not counted in what a leader may take to stop.";
     LeadKeptTooLong "lead-kept-too-long" "service/instance/pause.rs" "A leader that is replaced keeps the lead six times as long.";
     WaitingIsNotAsked "waiting-is-not-asked" "service/instance/progress.rs" "A service that waits for its leader is not asked how well it would lead.";

@@ -476,6 +476,26 @@ fn an_adopted_leader_goes_on_where_it_was() {
 }
 
 #[test]
+fn an_adopted_leader_that_gives_up_keeps_no_right_to_resume() {
+    let mut world = leading(package());
+    world.ring.alone = false;
+    let resumes = |world: &World| guard(world).is_some_and(|lease| lease.resume.is_some());
+    let resumed = leader(&world, 3_600);
+    world.restart(true);
+    world.advance(Duration::ZERO);
+    world.role("web", resumed);
+    world.answer_only(true);
+    assert!(resumes(&world), "the guard's word counts until the election's is another");
+    let kill_at = guard(&world).map(|lease| lease.kill_at);
+    world.role("web", Role::Waiting { why: "too few voters answer".into() });
+    let (id, withdrawn) = lease(&world);
+    world.answer(id, true);
+    assert_eq!(withdrawn.map(|lease| (Some(lease.kill_at), lease.resume)), Some((kill_at, None)));
+    world.settle();
+    assert!(!world.services.acts(&group()), "a lead that is over is demoted like any other");
+}
+
+#[test]
 fn an_adopted_leader_that_may_not_resume_is_demoted() {
     for demoted in [Demoted::Restart, Demoted::Reconfigure] {
         let mut world = leading(Prepared { demoted, ..in_place() });
