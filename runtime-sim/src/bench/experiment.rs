@@ -44,8 +44,9 @@ fn empty(args: &Args) -> World {
     world
 }
 
-fn spec(number: u32, peers: &[HostId]) -> HostSpec {
-    HostSpec { peers: peers.to_vec(), ..HostSpec::new(format!("m{number}")) }
+fn spec(args: &Args, number: u32, peers: &[HostId]) -> HostSpec {
+    let key_revision = args.keyed.then_some(1);
+    HostSpec { peers: peers.to_vec(), key_revision, ..HostSpec::new(format!("m{number}")) }
 }
 
 pub(super) fn apply(world: &mut World, action: Action) {
@@ -59,7 +60,7 @@ fn preloaded(args: &Args) -> World {
     records.sort_unstable_by_key(|r| r.id);
     for number in 0..args.members {
         let key = key(args.seed, number);
-        let host = world.add_host(spec(number, &[]));
+        let host = world.add_host(spec(args, number, &[]));
         let members = records.clone();
         let incarnation = Incarnation(0);
         world.preload(host, key, Snapshot { incarnation, members, ..Snapshot::new(key.id()) });
@@ -295,12 +296,12 @@ pub(super) fn apply_config(args: &Args) -> Vec<Figure> {
 /// All members join at once.
 pub(super) fn join(args: &Args) -> Vec<Figure> {
     let mut world = empty(args);
-    let seed = world.add_host(spec(0, &[]));
+    let seed = world.add_host(spec(args, 0, &[]));
     apply(&mut world, Action::Join(Join { host: seed }));
     let mut rng = Rng::from_seed([args.seed.to_le_bytes()[0]; 32]);
     let mut starts: Vec<(u64, HostId)> = Vec::new();
     for number in 1..args.members {
-        let host = world.add_host(spec(number, &[seed]));
+        let host = world.add_host(spec(args, number, &[seed]));
         starts.push((rng.below(1_000_000_000), host));
     }
     starts.sort_unstable();

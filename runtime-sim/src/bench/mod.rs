@@ -92,8 +92,8 @@ pub struct Args {
     /// With --daemons: how often one is killed
     #[arg(long, value_name = "K", default_value_t = 10, requires = "daemons")]
     pub kills: u32,
-    /// With --daemons or --groups: a ring with a key
-    #[arg(long)]
+    /// A ring with a key, simulated or real
+    #[arg(long, conflicts_with_all = ["supervisor", "spread", "suite"])]
     pub keyed: bool,
 }
 

@@ -137,6 +137,7 @@ fn command_line(args: &Args) -> Vec<String> {
         ("--heal", args.heal),
         ("--accusations", args.accusations),
         ("--pauses", args.pauses),
+        ("--keyed", args.keyed),
     ];
     words.extend(flags.into_iter().filter(|(_, wanted)| *wanted).map(|(flag, _)| flag.to_owned()));
     words

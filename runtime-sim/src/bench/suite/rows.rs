@@ -157,8 +157,9 @@ fn with_seeds(args: &Args, seeds: u64) -> Vec<Args> {
 
 fn idle(plan: &Plan) -> Vec<Batch> {
     const UNIT: &str = "member-seconds per CPU-second";
+    const SPEED: &str = "member_seconds_per_cpu_second";
     let speed = |key, what, least, reference| {
-        Row::new(key, what, UNIT, "member_seconds_per_cpu_second")
+        Row::new(key, what, UNIT, SPEED)
             .best(Fold::Highest, Bound::AtLeast(least))
             .rival("virtual_node_s_per_cpu_s=", reference)
     };
@@ -207,6 +208,16 @@ fn idle(plan: &Plan) -> Vec<Batch> {
                     "bytes/node/s=",
                     "91; serf 267",
                 ),
+            ],
+        },
+        Batch {
+            what: "idle, 1,000 members, with a key",
+            runs: with_seeds(&Args { keyed: true, ..args(plan, 1_000) }, plan.repetitions),
+            rival: None,
+            // Nine tenths of the bound of a ring without one.
+            rows: vec![
+                Row::new("speed_keyed", "simulator speed, 1,000 idle members with a key", UNIT, SPEED)
+                    .best(Fold::Highest, Bound::AtLeast(270_000.0)),
             ],
         },
         Batch {
