@@ -292,6 +292,7 @@ mutants! {
     WellUnchecked "well-unchecked" "service/instance/acting.rs" "A leader that was replaced counts as well before it was checked.";
     PackageIntervalIgnored "package-interval-ignored" "service/instance/check.rs" "The package does not say how often it is checked.";
     CheckedTogether "checked-together" "service/instance/checks.rs" "Services that were started together are checked together.";
+    HealthEndsWithTheSupervisor "health-ends-with-the-supervisor" "service/instance/start.rs" "What the last supervisor found of a process that it left is forgotten.";
     HealthOutlivesTheProcess "health-outlives-the-process" "service/instance/checks.rs" "The finding about a process that is gone counts for the next.";
     IllCheckedRarely "ill-checked-rarely" "service/instance/checks.rs" "A service that is not well is checked as rarely as one that is.";
     DrainNotShortened "drain-not-shortened" "service/instance/drain.rs" "A stop does not bound the drain that an operator began.";

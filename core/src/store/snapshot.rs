@@ -15,7 +15,7 @@ use crate::model::member::MemberRecord;
 use crate::model::mutant::mutated;
 use crate::model::row::{Table, Write};
 use crate::model::rumor::{MemberRumor, RumorKey, RumorKind, Told};
-use crate::model::service::ServiceSpec;
+use crate::model::service::{Health, ServiceSpec};
 use crate::model::time::UnixTime;
 use crate::store::history::{self, History, HistoryEntry};
 use crate::store::service;
@@ -68,6 +68,9 @@ pub struct RunningService {
     pub shutdown_timeout_ms: Option<u64>,
     /// The right to go on leading its group, as its guard holds it.
     pub resume: Option<Resume>,
+    /// What was last found of this very process; none where none of its checks has ended, and where the launcher does not
+    /// know.
+    pub health: Option<Health>,
 }
 
 const IDENTITY_KEY: &[u8] = b"self";

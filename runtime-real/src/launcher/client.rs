@@ -377,6 +377,7 @@ fn running(boot_id: &str, held: Vec<Held>, clock: &Clock) -> Vec<RunningService>
                 since: UnixTime::from_millis(process.since_ms),
                 restarts: process.restarts,
                 shutdown_timeout_ms: Some(process.stop_timeout_ms).filter(|ms| *ms > 0),
+                health: process.health.filter(|_| !process.ended),
                 resume: process.resume.filter(|_| !process.ended).and_then(|resume| in_time(resume, clock)),
             }),
             _ => {

@@ -5,15 +5,15 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
-use annulus_core::ExitStatus;
+use annulus_core::{ExitStatus, Health};
 use prost::Message as _;
 
 use super::frame::{FrameError, frame};
 use super::message;
 use super::proto::{
-    self, Answer, Ask, EndHook, Exited, Failed, Held, HeldLease, HookEnded, HookLaunch, Launch, Lease,
-    Limits, Log, Named, Nothing, Owner, Process, Range, Resume, Said, Signal, Started, Variable, Welcome,
-    What,
+    self, Answer, Ask, Checked, EndHook, Exited, Failed, Held, HeldLease, HookEnded, HookLaunch, Launch,
+    Lease, Limits, Log, Named, Nothing, Owner, Process, Range, Resume, Said, Signal, Started, Variable,
+    Welcome, What,
 };
 use super::version::Versions;
 use crate::host::capabilities::Capabilities;
@@ -83,6 +83,9 @@ impl From<&message::Request> for Ask {
             R::EndHook { service, hook } => Self::EndHook(EndHook { service: service.clone(), hook: *hook }),
             R::Claim { service } => Self::Claim(Named { service: service.clone() }),
             R::Release { service } => Self::Release(Named { service: service.clone() }),
+            R::Checked { service, pid, health } => {
+                Self::Checked(Checked { service: service.clone(), pid: *pid, health: health_number(*health) })
+            }
         }
     }
 }
@@ -109,6 +112,9 @@ impl TryFrom<Ask> for message::Request {
             Ask::EndHook(EndHook { service, hook }) => Self::EndHook { service: named(service)?, hook },
             Ask::Claim(Named { service }) => Self::Claim { service: service_name(service)? },
             Ask::Release(Named { service }) => Self::Release { service: service_name(service)? },
+            Ask::Checked(Checked { service, pid, health }) => {
+                Self::Checked { service: named(service)?, pid, health: health_of(health).unwrap_or_default() }
+            }
         })
     }
 }
@@ -288,6 +294,26 @@ impl TryFrom<HookLaunch> for message::HookLaunch {
     }
 }
 
+const fn health_number(health: Health) -> u32 {
+    match health {
+        Health::Ok => 1,
+        Health::Warning => 2,
+        Health::Critical => 3,
+        Health::Unknown => 4,
+    }
+}
+
+/// None for a number that this program does not know, and where none was told.
+const fn health_of(number: u32) -> Option<Health> {
+    match number {
+        1 => Some(Health::Ok),
+        2 => Some(Health::Warning),
+        3 => Some(Health::Critical),
+        4 => Some(Health::Unknown),
+        _ => None,
+    }
+}
+
 /// A status as code and signal.
 fn parts(status: ExitStatus) -> (Option<i32>, Option<i32>) {
     match status {
@@ -396,6 +422,7 @@ impl From<&message::Held> for Held {
             resume: held.resume.as_ref().map(Resume::from),
             restarts: held.restarts,
             stop_timeout_ms: held.stop_timeout_ms,
+            health: held.health.map_or(0, health_number),
         }
     }
 }
@@ -414,6 +441,7 @@ impl TryFrom<Held> for message::Held {
             resume: held.resume.map(message::Resume::try_from).transpose()?,
             restarts: held.restarts,
             stop_timeout_ms: held.stop_timeout_ms,
+            health: health_of(held.health),
         })
     }
 }

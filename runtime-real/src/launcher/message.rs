@@ -8,7 +8,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use annulus_core::ExitStatus;
+use annulus_core::{ExitStatus, Health};
 
 use super::version::Versions;
 use crate::host::capabilities::Capabilities;
@@ -192,6 +192,16 @@ pub enum Request {
         /// The service.
         service: String,
     },
+    /// Keep what was found of a process for the supervisor that adopts it: `Done`. A launcher that does not know this
+    /// answers `Unknown`, and nothing is known of an adopted process until it is checked.
+    Checked {
+        /// The service.
+        service: String,
+        /// Its process.
+        pid: u32,
+        /// How it is.
+        health: Health,
+    },
 }
 
 /// A process that the launcher holds.
@@ -217,6 +227,8 @@ pub struct Held {
     pub restarts: u32,
     /// How long its polite stop may take, in milliseconds; zero from a launcher that does not say so.
     pub stop_timeout_ms: u64,
+    /// What was last found of it, if a supervisor said so.
+    pub health: Option<Health>,
 }
 
 /// The answers of a launcher.

@@ -41,6 +41,7 @@ mod link;
 mod log_file;
 pub mod message;
 mod notify;
+pub(crate) mod orphans;
 mod output;
 mod owners;
 mod proto;

@@ -10,7 +10,7 @@ use prost::{Message, Oneof};
 pub(super) struct Request {
     #[prost(uint64, tag = "1")]
     pub(super) id: u64,
-    #[prost(oneof = "Ask", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
+    #[prost(oneof = "Ask", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13")]
     pub(super) ask: Option<Ask>,
 }
 
@@ -38,6 +38,19 @@ pub(super) enum Ask {
     Claim(Named),
     #[prost(message, tag = "12")]
     Release(Named),
+    #[prost(message, tag = "13")]
+    Checked(Checked),
+}
+
+/// The finding of a health check: 1 ok, 2 warning, 3 critical, 4 unknown.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Checked {
+    #[prost(string, tag = "1")]
+    pub(super) service: String,
+    #[prost(uint32, tag = "2")]
+    pub(super) pid: u32,
+    #[prost(uint32, tag = "3")]
+    pub(super) health: u32,
 }
 
 /// A request about a service that says no more.
@@ -296,6 +309,9 @@ pub(super) struct Held {
     pub(super) restarts: u32,
     #[prost(uint64, tag = "10")]
     pub(super) stop_timeout_ms: u64,
+    /// As in `Checked`; 0 when none was told.
+    #[prost(uint32, tag = "11")]
+    pub(super) health: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]

@@ -513,6 +513,7 @@ impl Launcher {
                     self.journal.take(&Source::Service { service, group, tag }, |give| give(&line));
                 }
             }
+            Request::Checked { service, pid, health } => self.services.checked(&service, pid, health),
             Request::KillAll => self.services.kill_all(),
         }
         Some(Answer::Done)

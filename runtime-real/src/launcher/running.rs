@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use annulus_core::ExitStatus;
+use annulus_core::{ExitStatus, Health};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::Signal;
@@ -42,6 +42,8 @@ pub(super) struct Process {
     pub(super) attached: bool,
     /// How it ended, where its guard cannot say it any more.
     pub(super) status: Option<ExitStatus>,
+    /// What a supervisor said of its health last.
+    pub(super) health: Option<Health>,
     /// How its service ended, until a supervisor has been told.
     pub(super) ended: Option<ExitStatus>,
 }

@@ -22,6 +22,7 @@ use crate::host::clock::Clock;
 use crate::host::root::Root;
 use crate::host::{lock_file, look};
 use crate::launcher::kept::confine_kept;
+use crate::launcher::orphans::Heir;
 use crate::package::{Installed, is_last_build, with_needs};
 
 /// An install or uninstall hook that takes longer than this is killed, unless the caller sets another limit.
@@ -184,6 +185,7 @@ fn run_hook(run: &mut HookRun<'_>, package: &Installed, moment: Moment) -> Resul
         .map_err(|e| Error::hook(package.ident(), moment, 1, format!("{}: {e}", hook.program.display())))?;
     let code = match over {
         Over::Ended(status) => exit_code(status),
+        Over::Unkept(signal) => SIGNAL_CODE.saturating_add(signal),
         Over::TimedOut | Over::Ordered => SIGNAL_CODE + Signal::SIGKILL as i32,
     };
     let status = package.path().join(moment.status_file());
@@ -192,6 +194,12 @@ fn run_hook(run: &mut HookRun<'_>, package: &Installed, moment: Moment) -> Resul
     match over {
         Over::Ended(_) if code == 0 => Ok(()),
         Over::Ordered => Err(ended(code)),
+        Over::Unkept(signal) => {
+            let why = format!(
+                "its keeper was killed by signal {signal}, and with it all that the hook had started"
+            );
+            Err(Error::hook(package.ident(), moment, code, why))
+        }
         Over::Ended(_) => {
             Err(Error::hook(package.ident(), moment, code, format!("it ended with exit code {code}")))
         }
@@ -251,6 +259,8 @@ fn release(held: &File) -> io::Result<()> {
 enum Over {
     /// By itself.
     Ended(ExitStatus),
+    /// Its keeper was killed by this signal, and all that was left of it after that.
+    Unkept(i32),
     /// It was killed at its limit.
     TimedOut,
     /// It was killed by an order.
@@ -273,7 +283,8 @@ fn perform(run: &mut HookRun<'_>, ident: &PackageIdent, hook: &PackageHook, lock
         .stdout(writer.try_clone()?)
         .stderr(writer);
     confine_kept(&mut command, hook.account.as_ref(), lock);
-    let child = spawn(&mut command)?;
+    let mut heir = Heir::new()?;
+    let child = spawn(&mut command, &mut heir)?;
     // The command holds the pipe's writing end, which would keep the reader waiting.
     drop(command);
     let (lines, printed) = sync_channel(LINES_MAX);
@@ -286,18 +297,18 @@ fn perform(run: &mut HookRun<'_>, ident: &PackageIdent, hook: &PackageHook, lock
         }
     })?;
     let mut say = |line: &str| (run.say)(ident, line);
-    wait(child, &printed, (run.timeout, run.overseer), &mut say)
+    wait((child, &heir), &printed, (run.timeout, run.overseer), &mut say)
 }
 
 /// Starts the hook. For a moment, another process that is being started may hold it open for writing.
-fn spawn(command: &mut Command) -> io::Result<Child> {
+fn spawn(command: &mut Command, heir: &mut Heir) -> io::Result<Child> {
     for _ in 1..BUSY_TRIES {
-        match command.spawn() {
+        match heir.start(|| command.spawn()) {
             Err(e) if e.kind() == io::ErrorKind::ExecutableFileBusy => std::thread::sleep(LOOK),
             result => return result,
         }
     }
-    command.spawn()
+    heir.start(|| command.spawn())
 }
 
 /// The next line, or a piece of a very long line; none at the end.
@@ -308,7 +319,7 @@ fn next_line(reader: &mut impl io::BufRead) -> Option<String> {
 }
 
 fn wait(
-    mut child: Child,
+    (mut child, heir): (Child, &Heir),
     printed: &Receiver<String>,
     (limit, overseer): (Duration, &dyn Overseer),
     say: &mut dyn FnMut(&str),
@@ -316,7 +327,7 @@ fn wait(
     let clock = Clock::host();
     let began = clock.now();
     let keeper = i32::try_from(child.id()).map(Pid::from_raw).map_err(io::Error::other)?;
-    let over = loop {
+    let mut over = loop {
         match printed.recv_timeout(LOOK) {
             Ok(line) => say(&line),
             // The hook has closed its output, and may still run.
@@ -337,7 +348,13 @@ fn wait(
         // It ends all that the hook started, and then itself; also one that a signal has stopped.
         let _ = kill(keeper, Signal::SIGTERM);
         let _ = kill(keeper, Signal::SIGCONT);
-        child.wait()?;
+    }
+    // A keeper ends by itself, with a code, once nothing of the hook is left.
+    if let Some(signal) = child.wait()?.signal() {
+        heir.end_orphans()?;
+        if matches!(over, Over::Ended(_)) {
+            over = Over::Unkept(signal);
+        }
     }
     while let Ok(line) = printed.recv_timeout(LAST_WORDS) {
         say(&line);

@@ -69,6 +69,15 @@ pub struct ServicePlan {
     pub layers: Arc<Layers>,
 }
 
+impl ServicePlan {
+    /// Whether nothing can be asked how the service is: it is well while its process runs.
+    #[must_use]
+    pub fn is_unchecked(&self) -> bool {
+        let is_asked = self.health.as_ref().is_some_and(|health| health.probe.is_some());
+        !is_asked && !self.hooks.contains(&Hook::HealthCheck)
+    }
+}
+
 /// How to run a service that has been prepared.
 #[derive(Clone, Debug)]
 pub struct RunPlan {

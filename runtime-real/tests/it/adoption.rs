@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use serde_json::Value;
 
 use crate::host::{Host, lives, number};
-use crate::support::{eventually, plan, text};
+use crate::support::{eventually, get, plan, text};
 
 /// Kills the supervisor; returns once its successor answers.
 fn adopt(host: &Host) {
@@ -105,6 +105,40 @@ fn a_change_that_a_supervisor_died_telling_of_is_told_by_the_next_one_and_once()
     eventually("it is told of news only", || lines().ends_with("told three\n").then_some(()));
     assert_eq!(lines(), "begun two\nbegun two\ntold two\nbegun three\ntold three\n");
     assert_eq!(host.pid_of_service(), pid);
+}
+
+#[test]
+fn a_process_is_as_well_after_a_restart_of_its_supervisor_as_it_was_until_a_check_says_otherwise() {
+    let host = Host::start(|_| {});
+    let (said, gate) = (host.said("said"), host.said("gate"));
+    let dir = plan(&host.root.path().join("plans"), "checked", "exec sleep 1000");
+    let hook = format!(
+        "#!/bin/sh\necho begun >> {said}\nwhile [ -e {gate} ]; do sleep 0.02; done\n[ ! -e {gate}.ill ] || exit 2\n",
+        said = text(&said),
+        gate = text(&gate)
+    );
+    fs::write(dir.join("hooks/health-check"), hook).expect("written");
+    let ident = host.install_plan(&dir);
+    host.load(&ident);
+    let health = || {
+        let http = host.http()?;
+        std::net::TcpStream::connect(http).ok()?;
+        Some(get(http, "/services/checked/default/health", &[]).status)
+    };
+    eventually("it is well", || (health() == Some(200)).then_some(()));
+    fs::write(&gate, "").expect("written");
+    fs::write(&said, "").expect("written");
+    adopt(&host);
+    eventually("the next supervisor checks it", || {
+        assert!(matches!(health(), None | Some(200)), "{:?}", health());
+        (fs::read_to_string(&said).unwrap_or_default() == "begun\n").then_some(())
+    });
+    assert_eq!(health(), Some(200), "the check has not ended");
+    fs::write(gate.with_extension("ill"), "").expect("written");
+    fs::remove_file(&gate).expect("removed");
+    eventually("the check says otherwise", || (health() == Some(503)).then_some(()));
+    adopt(&host);
+    eventually("what was ill stays so", || (health() == Some(503)).then_some(()));
 }
 
 fn elapsed(status: &Value) -> u64 {

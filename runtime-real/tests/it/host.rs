@@ -150,6 +150,13 @@ impl Host {
         fs::read_to_string(self.root.path().join("log")).expect("a log")
     }
 
+    /// The address of the HTTP gateway, as the log says last; for one whose lines go into a file.
+    pub(crate) fn http(&self) -> Option<SocketAddr> {
+        let log = self.log();
+        let at = log.lines().rev().find_map(|line| line.split("HTTP on http://").nth(1))?;
+        at.split(',').next()?.parse().ok()
+    }
+
     /// The lines that were read so far.
     pub(crate) fn log_shown(&self) -> String {
         self.heard.lock().expect("no panic").clone()

@@ -150,6 +150,44 @@ fn nothing_of_an_install_hook_outlives_its_command() {
 }
 
 #[test]
+fn what_the_killed_keeper_of_an_install_hook_leaves_ends_before_the_package_is_let_go() {
+    let bench = Bench::new();
+    let dir = bench.dir.path().to_owned();
+    // Three generations, each in a session of its own; the last says that it began.
+    let hook = format!(
+        "#!/bin/sh\nsetsid sh -c 'trap \"\" TERM INT HUP; setsid sh -c \"echo \\$\\$ > {0}/begun; exec sleep 1000\" & \
+         echo $$ >> {0}/pids; echo $! >> {0}/pids; wait' &\nwait\n",
+        text(&dir)
+    );
+    let built = bench.build("shop", "", &[("hooks/install", &hook)]);
+    let mut command = annulus();
+    command.arg("--root").arg(dir.join("root")).args(["pkg", "install", text(&built)]);
+    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
+    let first = command.spawn().expect("it runs");
+    let pids = eventually("its hook runs", || {
+        let last = crate::host::number_in(&dir.join("begun"))?;
+        let pids = fs::read_to_string(dir.join("pids")).ok()?;
+        let pids: Vec<u32> = pids.lines().filter_map(|pid| pid.parse().ok()).collect();
+        (pids.len() == 2 && pids.contains(&last)).then_some(pids)
+    });
+    let threads = Path::new("/proc").join(first.id().to_string()).join("task");
+    let threads = fs::read_dir(threads).expect("its threads").map(|thread| thread.expect("an entry").path());
+    let lists = threads.map(|thread| fs::read_to_string(thread.join("children")).unwrap_or_default());
+    let keeper: Vec<u32> = lists
+        .flat_map(|list| list.split_whitespace().map(|pid| pid.parse().expect("a pid")).collect::<Vec<_>>())
+        .collect();
+    assert_eq!(keeper.len(), 1, "{keeper:?}");
+    nix::sys::signal::kill(crate::host::number(keeper[0]), nix::sys::signal::Signal::SIGKILL)
+        .expect("signalled");
+    let output = first.wait_with_output().expect("ended");
+    let left: Vec<&u32> = pids.iter().filter(|pid| crate::host::lives(**pid)).collect();
+    assert!(left.is_empty(), "{left:?} outlive the hook");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(137), "{stderr}");
+    assert!(stderr.contains("its keeper was killed by signal 9"), "{stderr}");
+}
+
+#[test]
 fn a_service_does_not_start_before_its_install_hook_succeeds_and_keeps_its_package() {
     let supervisor = Supervisor::start(&[]);
     let dir = plan(&supervisor.root().join("plans"), "shop", "exec sleep 1000");

@@ -89,6 +89,7 @@ impl<D: Deed> World<D> {
         let takes = self.drawn(package.hooks_take, times::HOOK);
         let late = takes >= timeout;
         let health = if late { Health::Critical } else { package.health.unwrap_or_default() };
+        self.hosts[index as usize].rest.guards.checked(&service, health);
         let answer = EffectResult::HealthChecked { health, note: health.to_string() };
         self.after_exactly(if late { timeout } else { takes }, index, Work::Answer(id, answer));
     }

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use annulus_core::{
-    EffectId, ExitStatus, Instant, Lease, PackageIdent, RunningService, ServiceGroup, ServiceName, UnixTime,
+    EffectId, ExitStatus, Health, Instant, Lease, PackageIdent, RunningService, ServiceGroup, ServiceName,
+    UnixTime,
 };
 
 /// The first pid on every host.
@@ -35,6 +36,8 @@ pub(crate) struct Start {
     pub restarts: u32,
     /// How long its polite stop may take.
     pub shutdown_timeout_ms: u64,
+    /// For a process that nothing checks: it is well while it runs.
+    pub health: Option<Health>,
 }
 
 /// What a supervisor is about to tell a guard.
@@ -62,6 +65,8 @@ pub(crate) struct Guard {
     since: UnixTime,
     restarts: u32,
     shutdown_timeout_ms: u64,
+    /// What was last found of the process.
+    health: Option<Health>,
     lease: Option<Lease>,
     /// The guard is dead, or kills: no lease changes anything any more.
     lost: bool,
@@ -101,7 +106,7 @@ impl Guards {
     pub(crate) fn start(&mut self, service: ServiceName, spawn: EffectId, start: Start) -> u32 {
         let pid = PID_FIRST + self.started;
         self.started += 1;
-        let Start { ident, since, lease, restarts, shutdown_timeout_ms } = start;
+        let Start { ident, since, lease, restarts, shutdown_timeout_ms, health } = start;
         let guard = Guard {
             pid,
             spawn,
@@ -110,6 +115,7 @@ impl Guards {
             since,
             restarts,
             shutdown_timeout_ms,
+            health,
             lease,
             lost: false,
             first: None,
@@ -134,6 +140,14 @@ impl Guards {
     pub(crate) fn adopt(&mut self, service: &ServiceName, pid: u32, spawn: EffectId) -> bool {
         let guard = self.running.get_mut(&(service.clone(), pid));
         guard.map(|guard| (guard.spawn, guard.orphan) = (spawn, false)).is_some()
+    }
+
+    /// A supervisor has the launcher keep what it found of a service's process.
+    pub(crate) fn checked(&mut self, service: &ServiceName, health: Health) {
+        let pid = self.get(service).map(|guard| guard.pid);
+        if let Some(guard) = pid.and_then(|pid| self.running.get_mut(&(service.clone(), pid))) {
+            guard.health = Some(health);
+        }
     }
 
     /// A tree is told to end.
@@ -244,6 +258,7 @@ impl Guards {
             since: guard.since,
             restarts: guard.restarts,
             shutdown_timeout_ms: Some(guard.shutdown_timeout_ms),
+            health: guard.health,
             resume: guard.lease.as_ref().and_then(|lease| lease.resume.clone()),
         };
         self.running.iter().map(kept).collect()
@@ -262,7 +277,7 @@ mod tests {
     fn start(lease: Option<Lease>) -> Start {
         let ident = "sim/web/1.0.0/20260101000000".parse().expect("an ident");
         let since = UnixTime::from_millis(1);
-        Start { ident, since, lease, restarts: 0, shutdown_timeout_ms: 8_000 }
+        Start { ident, since, lease, restarts: 0, shutdown_timeout_ms: 8_000, health: None }
     }
 
     #[test]
@@ -278,6 +293,19 @@ mod tests {
         assert_eq!(guards.kept().len(), 1);
         assert_eq!(guards.end_all().len(), 1);
         assert!(!guards.adopt(&service("web"), second, EffectId(3)));
+    }
+
+    #[test]
+    fn what_was_found_of_a_process_outlives_the_supervisor_and_not_the_process() {
+        let mut guards = Guards::default();
+        let first = guards.start(service("web"), EffectId(1), start(None));
+        guards.checked(&service("web"), Health::Ok);
+        guards.checked(&service("db"), Health::Ok);
+        guards.orphan_all();
+        assert_eq!(guards.kept().first().and_then(|kept| kept.health), Some(Health::Ok));
+        guards.end(&service("web"), first);
+        guards.start(service("web"), EffectId(2), start(None));
+        assert_eq!(guards.kept().first().and_then(|kept| kept.health), None);
     }
 
     #[test]

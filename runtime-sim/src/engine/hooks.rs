@@ -213,6 +213,9 @@ impl<D: Deed> World<D> {
         let Some(running) = self.hosts[host as usize].rest.hooks.under_way.remove(&id) else { return };
         let end = ended.map_or_else(|| running.end.clone(), |exit| HookEnd { exit, value: None });
         let answer = running.answer(end.clone());
+        if let EffectResult::HealthChecked { health, .. } = &answer {
+            self.hosts[host as usize].rest.guards.checked(&running.service, *health);
+        }
         if end.exit != HookExit::Missing {
             self.note_hook_end(host, running, end.exit == HookExit::Ended(ExitStatus::Code(0)));
         }

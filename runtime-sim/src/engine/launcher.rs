@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use annulus_core::{
-    EffectId, EffectResult, ExitStatus, Instant, Lease, ServiceGroup, ServiceName, StopSignal,
+    EffectId, EffectResult, ExitStatus, Health, Instant, Lease, ServiceGroup, ServiceName, StopSignal,
 };
 
 use crate::engine::deed::Deed;
@@ -154,7 +154,9 @@ impl<D: Deed> World<D> {
         let (ident, shutdown_timeout_ms) = (files.ident.clone(), files.shutdown_timeout_ms);
         let since = there.wall(self.now);
         let service_of = service.clone();
-        let start = Start { ident, since, lease, restarts, shutdown_timeout_ms };
+        let is_checked = there.rest.packages.get(&service).is_some_and(|package| package.health.is_some());
+        let health = (!is_checked).then_some(Health::Ok);
+        let start = Start { ident, since, lease, restarts, shutdown_timeout_ms, health };
         there.rest.guards.ask(there.generation, id, service, start);
         let starts_in = self.package(host, &service_of).starts_in;
         let takes = self.drawn(starts_in, times::SPAWN);

@@ -103,6 +103,7 @@ pub(crate) fn bare_start(service: &ServiceName) -> Option<Start> {
         lease: None,
         restarts: 0,
         shutdown_timeout_ms: SHUTDOWN_TIMEOUT_MS,
+        health: None,
     })
 }
 

@@ -235,6 +235,7 @@ fn a_process_that_serves_on_is_not_withdrawn_for_what_the_disk_had_not_heard() {
         restarts: 0,
         shutdown_timeout_ms: None,
         resume: None,
+        health: None,
     };
     let mut host = Host::boot_with(
         Planted::default(),

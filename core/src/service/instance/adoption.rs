@@ -4,6 +4,7 @@
 use core::time::Duration;
 
 use super::super::deadline;
+use crate::model::service::Health;
 use crate::model::time::Instant;
 
 /// The facts that an adopted process waits for.
@@ -18,6 +19,8 @@ pub(super) struct Adoption {
     is_due: bool,
     is_role_overdue: bool,
     look: Look,
+    /// What was last found of the process.
+    health: Option<Health>,
 }
 
 /// How far the look at the package of a process has come that is to end, or to be announced, before its files were written.
@@ -32,7 +35,7 @@ enum Look {
 }
 
 impl Adoption {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Instant, health: Option<Health>) -> Self {
         let adoption = Self {
             facts_at: now + Duration::from_millis(deadline::ADOPTION_FACTS_MS),
             role_by: now + Duration::from_millis(deadline::ADOPTION_ROLE_MS),
@@ -40,6 +43,7 @@ impl Adoption {
             is_due: false,
             is_role_overdue: false,
             look: Look::No,
+            health,
         };
         assert!(adoption.facts_at <= adoption.role_by, "an election begins with what the ring knows");
         adoption
@@ -61,6 +65,11 @@ impl Adoption {
             self.poll_timeout().is_none_or(|at| at > now),
             "a time that has come is waited for no longer"
         );
+    }
+
+    /// How the last supervisor found the process, which holds until a check of this one has ended.
+    pub(super) const fn health(&self) -> Option<Health> {
+        self.health
     }
 
     /// Whether the news of the ring have had their time.

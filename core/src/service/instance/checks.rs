@@ -36,6 +36,12 @@ impl Checks {
         self.note.clear();
     }
 
+    /// The process is the one that the last supervisor has checked: what that found holds until a check says otherwise.
+    pub(super) fn inherit(&mut self, health: Option<Health>) {
+        assert!(self.last.is_none(), "what this supervisor found is newer");
+        self.last = health;
+    }
+
     /// A process has begun, which is left alone until then.
     pub(super) const fn begin_at(&mut self, first: Instant) {
         self.not_before = Some(first);

@@ -175,7 +175,7 @@ impl Instance {
             Some(kept) => Self::find(kept, group, &mut wish, &mut lead, env),
             None => group,
         };
-        let adoption = kept.as_ref().map(|_| Adoption::new(env.now()));
+        let adoption = kept.as_ref().map(|kept| Adoption::new(env.now(), kept.health));
         Self {
             name,
             wish,

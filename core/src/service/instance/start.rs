@@ -298,7 +298,7 @@ impl Instance {
         self.progress.backdate((env.now() - Duration::from_millis(uptime_ms), kept.since));
         self.tries.adopt(kept.restarts);
         self.files.adopt(kept.ident, kept.shutdown_timeout_ms);
-        self.adoption = Some(Adoption::new(env.now()));
+        self.adoption = Some(Adoption::new(env.now(), kept.health));
         assert!(!self.told.is_public(), "an adopted process is announced when its package was looked at");
         let effect = Effect::Adopt { service: self.name.clone(), group: self.group.clone(), pid: kept.pid };
         env.want(&self.name, Purpose::Spawn, effect);
@@ -317,6 +317,8 @@ impl Instance {
             self.enter(Phase::Running { pid }, &format!("{how} process {pid}"), env);
             if adopted {
                 self.progress.backdate(started);
+                let found = self.adoption.as_ref().and_then(Adoption::health);
+                self.checks.inherit(mutated!(HealthEndsWithTheSupervisor, found, None));
                 self.works.want_now(Work::Prepare, env.now());
             } else {
                 self.process_started(env);

@@ -291,6 +291,60 @@ fn health_is_checked_at_once_then_now_and_then() {
     assert_eq!(world.view().health, Health::Unknown, "nothing is known of the new process");
 }
 
+/// A service with a health check, whose first check has found this.
+fn checked(good: bool) -> World {
+    let mut world = World::with(Prepared { has_health_check: true, ..package() });
+    world.ask("web", Asked::Load(Box::new(spec("web", 0))), false);
+    for _ in 0..3 {
+        world.answer_only(true);
+    }
+    assert!(matches!(world.answer_only(good), Effect::CheckHealth { .. }));
+    world
+}
+
+/// The next effect succeeds, or the time of the next step comes.
+fn step(world: &mut World) {
+    if let Some(id) = world.outstanding.keys().next().copied() {
+        world.answer(id, true);
+    } else {
+        world.now = world.due().expect("there is a next step");
+        world.advance(Duration::ZERO);
+    }
+}
+
+#[test]
+fn a_process_that_serves_on_is_as_well_as_the_last_supervisor_found_it() {
+    for (good, found) in [(true, Health::Ok), (false, Health::Critical)] {
+        let mut world = checked(good);
+        world.restart(true);
+        while !matches!(world.outstanding.values().next(), Some(Effect::CheckHealth { .. })) {
+            step(&mut world);
+            let (view, told) = (world.view(), world.health.values().next().copied());
+            assert!(view.state != ServiceState::Up || view.health == found, "{view:?}");
+            assert!(told.is_none_or(|told| told == found), "the ring is told of no restart: {told:?}");
+        }
+        assert!(matches!(world.answer_only(!good), Effect::CheckHealth { .. }));
+        assert_ne!(world.view().health, found, "until a check says otherwise");
+    }
+}
+
+#[test]
+fn a_process_that_was_not_checked_is_not_well_because_the_one_before_was() {
+    let mut world = checked(true);
+    world.exit(&name("web"), ExitStatus::Code(1));
+    world.now = world.view().next_start.expect("waits");
+    world.advance(Duration::ZERO);
+    while world.state("web") != Some(ServiceState::Up) {
+        let id = *world.outstanding.keys().last().expect("the next step");
+        world.answer(id, true);
+    }
+    world.restart(true);
+    while world.state("web") != Some(ServiceState::Up) {
+        step(&mut world);
+    }
+    assert_eq!(world.view().health, Health::Unknown);
+}
+
 #[test]
 fn every_hook_has_its_time() {
     let mut world = World::load_up_with("web", with_hooks(Hook::ALL));

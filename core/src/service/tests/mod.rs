@@ -64,6 +64,10 @@ struct Process {
     /// The restarts of its service when it was started.
     restarts: u32,
     acting: Acting,
+    /// The check of it that was asked for last.
+    checking: Option<EffectId>,
+    /// What its launcher was told of its health.
+    health: Option<Health>,
 }
 
 /// What a process knows of the lead, as a witness sees it: from outside.
@@ -343,7 +347,10 @@ impl World {
             Effect::Render { service, facts } => {
                 self.see_writing(&service.clone(), facts.role.clone());
             }
-            Effect::CheckHealth { service, .. } | Effect::CountInflight { service, .. } => {
+            Effect::CheckHealth { service, .. } => {
+                self.processes.get_mut(service).expect("what runs is checked").checking = Some(id);
+            }
+            Effect::CountInflight { service, .. } => {
                 assert!(self.processes.contains_key(service), "{effect:?}");
             }
             Effect::Lease { service, pid, lease } => self.see_lease(service, *pid, lease.as_ref()),
@@ -578,8 +585,11 @@ impl World {
             Effect::Spawn { service, lease: guard, restarts, .. } if good => {
                 let pid = u32::try_from(self.id()).expect("few");
                 let acting = if guard.is_some() { Acting::Told } else { Acting::No };
-                self.processes
-                    .insert(service, Process { spawn: id, pid, told: None, guard, restarts, acting });
+                let health = (!self.package.has_health_check).then_some(Health::Ok);
+                self.processes.insert(
+                    service,
+                    Process { spawn: id, pid, told: None, guard, restarts, acting, checking: None, health },
+                );
                 EffectResult::Spawned { pid }
             }
             Effect::Adopt { service, pid, .. } if good && self.processes.contains_key(&service) => {
@@ -600,6 +610,9 @@ impl World {
             }
             Effect::CheckHealth { .. } => {
                 let health = if good { Health::Ok } else { Health::Critical };
+                if let Some(process) = self.processes.values_mut().find(|p| p.checking == Some(id)) {
+                    process.health = Some(health);
+                }
                 EffectResult::HealthChecked { health, note: String::from("checked") }
             }
             Effect::CountInflight { .. } => EffectResult::Inflight(Some(if good { 0 } else { 3 })),
@@ -767,6 +780,7 @@ impl World {
                 restarts: process.restarts,
                 shutdown_timeout_ms: Some(self.package.shutdown_timeout_ms),
                 resume: process.guard.as_ref().and_then(|lease| lease.resume.clone()),
+                health: process.health,
             }
         });
         let running: Vec<RunningService> = running.collect();

@@ -34,17 +34,10 @@ struct Local {
 fn look(node: &Node) -> Local {
     let id = node.id();
     let mut local = Local { id, services: node.services(), exports: BTreeMap::new() };
-    for view in &mut local.services {
-        let group = view.group.clone();
-        let key = RumorKey::Service { group: group.clone(), member: id };
+    for view in &local.services {
+        let key = RumorKey::Service { group: view.group.clone(), member: id };
         if let Some(Rumor::Service(told)) = node.rumor(&key) {
-            local.exports.insert(group.clone(), told.cfg.clone());
-        }
-        let key = RumorKey::ServiceHealth { group, member: id };
-        if view.health == Health::Unknown
-            && let Some(Rumor::ServiceHealth(told)) = node.rumor(&key).filter(|told| !told.is_tombstone())
-        {
-            view.health = told.health;
+            local.exports.insert(view.group.clone(), told.cfg.clone());
         }
     }
     local

@@ -7,7 +7,7 @@ mod start;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
-use annulus_core::ExitStatus;
+use annulus_core::{ExitStatus, Health};
 use nix::errno::Errno;
 use nix::libc::rlim_t;
 use nix::sys::signal::Signal;
@@ -276,6 +276,13 @@ impl Services {
         }
     }
 
+    /// Keeps what a supervisor found of this very process.
+    pub(super) fn checked(&mut self, service: &str, pid: u32, health: Health) {
+        if let Some((process, _)) = self.find(service, pid) {
+            process.health = Some(health);
+        }
+    }
+
     /// Kills the hook that this request asked for.
     pub(super) fn end_hook(&mut self, service: &str, request: u64) {
         let Some(Service { guard: Some(guard), hooks, .. }) = self.services.get_mut(service) else { return };
@@ -325,6 +332,7 @@ impl Services {
                 resume: page.and_then(|page| page.resume()),
                 restarts: process.launch.restarts,
                 stop_timeout_ms: process.launch.stop_timeout_ms,
+                health: process.health,
             })
         });
         held.collect()
@@ -406,7 +414,7 @@ impl Services {
 }
 
 /// Waits for a process that has ended; -1 means any.
-pub(super) fn reap(pid: Pid) -> Option<(Pid, ExitStatus)> {
+pub(in crate::launcher) fn reap(pid: Pid) -> Option<(Pid, ExitStatus)> {
     loop {
         return match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::Exited(pid, code)) => Some((pid, ExitStatus::Code(code))),

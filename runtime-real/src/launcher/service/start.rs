@@ -97,6 +97,7 @@ impl Services {
             pid_file_due_ms: None,
             attached: true,
             status: None,
+            health: None,
             ended: None,
         };
         self.services.entry(service.clone()).or_default().process = Some(process);

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 
-use annulus_core::ExitStatus;
+use annulus_core::{ExitStatus, Health};
 use proptest::prelude::*;
 
 use crate::host::capabilities::Capabilities;
@@ -92,7 +92,16 @@ fn request() -> impl Strategy<Value = Request> {
         Just(Request::KillAll),
         hook(),
         (service, any::<u64>()).prop_map(|(service, hook)| Request::EndHook { service, hook }),
+        (service, any::<u32>(), health()).prop_map(|(service, pid, health)| Request::Checked {
+            service,
+            pid,
+            health
+        }),
     ]
+}
+
+fn health() -> impl Strategy<Value = Health> {
+    prop_oneof![Just(Health::Ok), Just(Health::Warning), Just(Health::Critical), Just(Health::Unknown)]
 }
 
 fn message() -> impl Strategy<Value = Message> {
@@ -103,8 +112,8 @@ fn message() -> impl Strategy<Value = Message> {
             Just(ExitStatus::Unknown),
         ]
     };
-    let held = ("\\PC{0,9}", any::<u32>(), any::<u64>(), any::<bool>(), resume()).prop_map(
-        |(service, pid, number, ended, resume)| Held {
+    let held = ("\\PC{0,9}", any::<u32>(), any::<u64>(), any::<bool>(), resume(), prop::option::of(health()))
+        .prop_map(|(service, pid, number, ended, resume, health)| Held {
             group: format!("{service}.default"),
             ident: format!("test/{service}"),
             service,
@@ -115,8 +124,8 @@ fn message() -> impl Strategy<Value = Message> {
             resume,
             restarts: pid,
             stop_timeout_ms: number,
-        },
-    );
+            health,
+        });
     let answer = prop_oneof![
         (any::<u32>(), versions(), "\\PC{0,9}", prop::collection::vec(held, 0..4)).prop_map(
             |(version, versions, boot_id, held)| Answer::Welcome { version, versions, boot_id, held }

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use annulus_core::ExitStatus;
+use annulus_core::{ExitStatus, Health};
 
 use crate::host::capabilities::Capabilities;
 use crate::launcher::Versions;
@@ -166,10 +166,12 @@ fn requests_4() -> Vec<(&'static str, u64, Request)> {
         lease: Some(Lease { kill_at_ms: 90_000, resume: None }),
     };
     let again = Launch { restarts: 3, ..launch() };
+    let service = "web".to_owned();
     vec![
         ("supervisor hello", 0, Request::Hello { versions: Versions { min: 2, max: 4 } }),
         ("supervisor spawn-again", 1, Request::Spawn(Box::new(again))),
         ("supervisor hook-leading", 7, Request::Hook(Box::new(hook))),
+        ("supervisor checked", 5, Request::Checked { service, pid: 4_242, health: Health::Ok }),
     ]
 }
 
@@ -178,10 +180,13 @@ fn messages_4() -> Vec<(&'static str, Message)> {
     let held = Held { restarts: 3, stop_timeout_ms: 8_000, ended: false, ..held() };
     let versions = Versions { min: 2, max: 4 };
     let boot_id = BOOT_ID.to_owned();
-    let welcome = Answer::Welcome { version: 4, versions, boot_id, held: vec![held] };
+    let checked = Held { health: Some(Health::Critical), ..held.clone() };
+    let welcome = |held| Answer::Welcome { version: 4, versions, boot_id: boot_id.clone(), held: vec![held] };
+    let answer = |answer| Message::Answer { id: 0, answer };
     vec![
-        ("launcher welcome", Message::Answer { id: 0, answer: welcome }),
-        ("launcher refused", Message::Answer { id: 0, answer: Answer::Refused { versions } }),
+        ("launcher welcome", answer(welcome(held))),
+        ("launcher welcome-checked", answer(welcome(checked))),
+        ("launcher refused", answer(Answer::Refused { versions })),
     ]
 }
 
@@ -199,6 +204,7 @@ fn held() -> Held {
         resume: None,
         restarts: 0,
         stop_timeout_ms: 0,
+        health: None,
     }
 }
 

@@ -257,9 +257,13 @@ impl HostEffects {
         let hook = plan.as_ref().and_then(|plan| self.hook(&service, plan, Hook::HealthCheck, lease));
         let health = plan.and_then(|plan| plan.health);
         let (ledger, done) = (self.ledger.clone(), self.done.clone());
+        let (processes, pid) = (self.processes.clone(), self.processes.running(&service));
         tokio::spawn(async move {
             let checkup = checkup::check(hook, health, limit).await;
             ledger.set_health(&service, Some(checkup.report));
+            if let Some(pid) = pid {
+                processes.checked(service.as_str(), pid, checkup.health);
+            }
             let result = EffectResult::HealthChecked { health: checkup.health, note: checkup.note };
             let _ = done.send((id, result)).await;
         });
@@ -374,10 +378,12 @@ impl Effects for HostEffects {
             Effect::Spawn { service, group, lease, restarts } => {
                 self.ledger.set_health(&service, None);
                 self.adopted.remove(&service);
-                let plan = self.plan(&service).map(|plan| plan.run);
+                let plan = self.plan(&service);
+                let unchecked = plan.as_ref().is_some_and(ServicePlan::is_unchecked);
+                let plan = plan.map(|plan| plan.run);
                 let lease = lease.map(|lease| self.since_boot(&lease));
                 let launch = plan.map(|plan| Launch { restarts, ..plan.launch(&service, &group, lease) });
-                self.processes.spawn(id, launch);
+                self.processes.spawn(id, launch, unchecked);
             }
             Effect::Signal { service, pid, signal } => self.processes.signal(id, &service, pid, signal),
             Effect::Adopt { service, group: _, pid } => {

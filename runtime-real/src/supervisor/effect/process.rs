@@ -4,9 +4,11 @@
 //! Processes are started and signalled through the launcher. A lease goes straight into the memory that this supervisor
 //! shares with the guard: a launcher that stands still must not make a healthy leader's deadline pass.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use annulus_core::{EffectId, EffectResult, ExitStatus, Hook, ServiceGroup, ServiceName, StopSignal};
+use annulus_core::{EffectId, EffectResult, ExitStatus, Health, Hook, ServiceGroup, ServiceName, StopSignal};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use tokio::process::Command;
@@ -29,25 +31,33 @@ pub(super) const LAST_WORDS: Duration = Duration::from_millis(200);
 pub struct Processes {
     launcher: Client,
     done: mpsc::Sender<(EffectId, EffectResult)>,
+    /// Those that run, by service.
+    running: Arc<Mutex<BTreeMap<String, u32>>>,
 }
 
 impl Processes {
     /// The processes of this launcher; results go to `done`.
     #[must_use]
     pub fn new(launcher: Client, done: mpsc::Sender<(EffectId, EffectResult)>) -> Self {
-        Self { launcher, done }
+        Self { launcher, done, running: Arc::default() }
     }
 
     /// Starts a service's process, or says that it was not prepared: reports `Spawned` or `SpawnFailed`, and later
     /// `Exited` once.
-    pub fn spawn(&self, id: EffectId, launch: Option<Launch>) {
+    ///
+    /// One that is `unchecked` is well while it runs.
+    pub fn spawn(&self, id: EffectId, launch: Option<Launch>, unchecked: bool) {
         let this = self.clone();
         tokio::spawn(async move {
+            let service = launch.as_ref().map(|launch| launch.service.clone()).unwrap_or_default();
             let started = match launch {
                 Some(launch) => this.start(launch).await,
                 None => Err("it has not been prepared".to_owned()),
             };
-            this.watch(id, started).await;
+            if let (Ok((pid, _)), true) = (&started, unchecked) {
+                this.checked(&service, *pid, Health::Ok);
+            }
+            this.watch(id, &service, started).await;
         });
     }
 
@@ -56,7 +66,7 @@ impl Processes {
         let this = self.clone();
         tokio::spawn(async move {
             let adopted = this.launcher.adopt(service.as_str().to_owned(), pid).await;
-            this.watch(id, adopted.map_err(|(_, reason)| reason)).await;
+            this.watch(id, service.as_str(), adopted.map_err(|(_, reason)| reason)).await;
         });
     }
 
@@ -81,16 +91,38 @@ impl Processes {
         Ok(started)
     }
 
-    async fn watch(&self, id: EffectId, started: Result<(u32, oneshot::Receiver<ExitStatus>), String>) {
+    async fn watch(
+        &self,
+        id: EffectId,
+        service: &str,
+        started: Result<(u32, oneshot::Receiver<ExitStatus>), String>,
+    ) {
         let (pid, ended) = match started {
             Ok(started) => started,
             Err(reason) => return self.report(id, EffectResult::SpawnFailed { reason }).await,
         };
+        self.all_running().insert(service.to_owned(), pid);
         self.report(id, EffectResult::Spawned { pid }).await;
         // Without a launcher the end cannot be learned; this supervisor ends then.
         if let Ok(status) = ended.await {
+            self.all_running().remove(service);
             self.report(id, EffectResult::Exited(status)).await;
         }
+    }
+
+    fn all_running(&self) -> MutexGuard<'_, BTreeMap<String, u32>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The process of a service that runs.
+    pub(super) fn running(&self, service: &ServiceName) -> Option<u32> {
+        self.all_running().get(service.as_str()).copied()
+    }
+
+    /// Has the launcher keep what was found of a process, for the supervisor that adopts it. What is lost on the way is
+    /// found again.
+    pub(super) fn checked(&self, service: &str, pid: u32, health: Health) {
+        self.launcher.tell(&Request::Checked { service: service.to_owned(), pid, health });
     }
 
     async fn report(&self, id: EffectId, result: EffectResult) {
@@ -253,7 +285,7 @@ mod tests {
             let env = vec![("WHO".into(), "web".into()), ("PATH".into(), path)];
             let plan = RunPlan { env, ..plan(program, dir) };
             let group = "web.default".parse().expect("a group");
-            self.processes.spawn(EffectId(1), Some(plan.launch(&self.service, &group, None)));
+            self.processes.spawn(EffectId(1), Some(plan.launch(&self.service, &group, None)), false);
         }
 
         async fn result(&mut self) -> EffectResult {
@@ -348,10 +380,10 @@ mod tests {
         fs::create_dir(bed.dir.path().join("run")).expect("made");
         let (program, dir) = (bed.dir.path().join("run"), bed.dir.path().to_owned());
         let group = "web.default".parse().expect("a group");
-        bed.processes.spawn(EffectId(2), Some(plan(program, dir).launch(&bed.service, &group, None)));
+        bed.processes.spawn(EffectId(2), Some(plan(program, dir).launch(&bed.service, &group, None)), false);
         let EffectResult::SpawnFailed { reason } = bed.result().await else { panic!("started") };
         assert!(reason.contains("denied"), "{reason}");
-        bed.processes.spawn(EffectId(1), None);
+        bed.processes.spawn(EffectId(1), None, false);
         assert!(matches!(bed.result().await, EffectResult::SpawnFailed { .. }));
     }
 }
