@@ -131,7 +131,7 @@ pub use model::rumor::{
 };
 pub use model::service::{
     BindingMode, Demoted, DesiredState, HEALTH_CHECK_INTERVAL_MS, Health, Hook, HookView, Obstacle,
-    ObstacleKind, ServiceSpec, ServiceState, ServiceView, SpecChange, Topology, UpdateCondition,
+    ObstacleKind, ServiceSpec, ServiceState, ServiceView, SlowHook, SpecChange, Topology, UpdateCondition,
     UpdateStrategy,
 };
 pub use model::stamp::{Salt, Series, Stamp, StampSender, Standing};

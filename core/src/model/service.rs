@@ -321,6 +321,17 @@ pub struct HookView {
     pub limit_ms: u64,
 }
 
+/// A hook that has run for a while, as the ring is told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SlowHook {
+    /// Which hook.
+    pub hook: Hook,
+    /// When it was begun, by its host's wall clock.
+    pub since: UnixTime,
+    /// It is killed after this time, in milliseconds.
+    pub limit_ms: u64,
+}
+
 words! {
     /// The kinds of things that stand between the wanted and the running state of a service.
     ObstacleKind {

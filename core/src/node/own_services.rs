@@ -45,6 +45,7 @@ impl Node {
             electorate_min: electorate_min(a),
             versions_digest: a.applied_versions,
             held_back: a.held_back.clone(),
+            slow_hook: a.slow_hook,
         };
         if Rumor::Service(rumor.clone()).encode().len() > RUMOR_BYTES_MAX {
             // Without its exports other members can still find it; with them they would refuse the rumor.

@@ -743,6 +743,7 @@ mod tests {
             electorate_min: 0,
             versions_digest: 0,
             held_back: BTreeSet::new(),
+            slow_hook: None,
         })
     }
 

@@ -54,6 +54,9 @@ pub(super) const ADOPTION_FACTS_MS: u64 = 1_000;
 pub(super) const ADOPTION_ROLE_MS: u64 = 5_000;
 /// Until a stop that the disk did not take is written again.
 pub(super) const STORE_AGAIN_MS: u64 = 5_000;
+/// A hook that has run for so long is told of in the ring, where an operator may wait for it: well within the second after
+/// which a command that waits says for what.
+pub(super) const SLOW_HOOK_MS: u64 = 400;
 /// Until the package of an adopted process has been looked at that is to be stopped before its files were written: its plan
 /// says how it is drained. Longer, and it is stopped as its launcher knows it.
 pub(super) const LOOK_MS: u64 = 3_000;

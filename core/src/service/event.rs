@@ -9,7 +9,7 @@ use crate::model::context::Follows;
 use crate::model::id::{RequestId, ServiceGroup, ServiceName};
 use crate::model::ident::PackageIdent;
 use crate::model::io::Effect;
-use crate::model::service::{Health, Hook, ObstacleKind, ServiceState, Topology};
+use crate::model::service::{Health, Hook, ObstacleKind, ServiceState, SlowHook, Topology};
 use crate::service::purpose::Errand;
 
 /// One request or news of the service machine for the node.
@@ -112,4 +112,6 @@ pub(crate) struct Announcement {
     pub(crate) applied_versions: u64,
     /// What keeps it from taking in more, by kind.
     pub(crate) held_back: BTreeSet<ObstacleKind>,
+    /// A hook of it that takes its time.
+    pub(crate) slow_hook: Option<SlowHook>,
 }

@@ -318,6 +318,7 @@ fn add_group(facts: &mut Facts, group: ServiceGroup, ident: &PackageIdent, cfg: 
         config_incarnation: 0,
         versions_digest: 0,
         held_back: BTreeSet::new(),
+        slow_hook: None,
         state: Some(if n == 3 { State::Suspect } else { State::Alive }),
         permanent: false,
     };

@@ -57,6 +57,30 @@ fn a_configuration_is_taken_by_one_and_known_to_all() {
 }
 
 #[test]
+fn a_command_that_waits_names_the_hook_that_hangs_on_another_member() {
+    let alpha = Supervisor::start(&[]);
+    let beta = Supervisor::start(&["--peer", &alpha.gossip.to_string()]);
+    let dir = plan(&beta.root().join("plans"), "shop", "exec sleep 1000");
+    std::fs::create_dir_all(dir.join("config")).expect("made");
+    std::fs::write(dir.join("config/shop.conf"), "{{cfg.colour}}").expect("written");
+    std::fs::write(dir.join("hooks/reconfigure"), "#!/bin/sh\nexec sleep 1000\n").expect("written");
+    beta.install(&dir);
+    let (code, _, stderr) = beta.run(&["svc", "load", "test/shop"]);
+    assert_eq!(code, 0, "{stderr}");
+    eventually("the other knows that it runs", || {
+        let member = &shown(&alpha, "shop.default")["population"][&beta.member];
+        (member["initialized"] == true).then_some(())
+    });
+    let apply = ["config", "apply", "shop.default", "1", "--wait", "--timeout", "2"];
+    let (code, stdout, stderr) = with_input(&alpha, &apply, "colour = 'red'\n");
+    assert_eq!(code, 9, "{stdout}{stderr}");
+    let said = stdout.lines().find(|line| line.contains("waits for")).unwrap_or_else(|| panic!("{stdout}"));
+    assert!(said.contains(&beta.member) && said.contains("in reconfigure hook since"), "{said}");
+    assert!(said.contains("limit 60 s"), "{said}");
+    assert!(stderr.contains("in reconfigure hook since"), "{stderr}");
+}
+
+#[test]
 fn what_cannot_be_applied_is_refused_with_a_reason() {
     let supervisor = Supervisor::start(&[]);
     let apply = |version: &str, input: &str| {

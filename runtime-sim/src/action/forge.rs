@@ -363,6 +363,7 @@ impl Forged {
                 electorate_min: 0,
                 versions_digest: 0,
                 held_back: BTreeSet::new(),
+                slow_hook: None,
             }),
             Self::Health => Rumor::ServiceHealth(ServiceHealth {
                 member_id,

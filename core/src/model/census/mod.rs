@@ -20,7 +20,7 @@ use crate::model::ident::PackageIdent;
 use crate::model::member::{MemberRecord, State};
 use crate::model::mutant::mutated;
 use crate::model::rumor::{CensusEntry, ElectionRumor, Rumor, ServiceRumor};
-use crate::model::service::{Health, ObstacleKind};
+use crate::model::service::{Health, ObstacleKind, SlowHook};
 
 /// The service groups of the ring and their members, as one member sees them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -92,6 +92,8 @@ pub struct CensusMember {
     pub versions_digest: u64,
     /// What keeps its service from taking in what the group was given, by kind.
     pub held_back: BTreeSet<ObstacleKind>,
+    /// A hook of its service that takes its time.
+    pub slow_hook: Option<SlowHook>,
     /// The member's state; none while its service is known and the member itself is not yet.
     pub state: Option<State>,
     /// Whether it asked to be probed for ever.
@@ -228,6 +230,7 @@ impl CensusMember {
             config_incarnation: service.config_incarnation,
             versions_digest: service.versions_digest,
             held_back: service.held_back.clone(),
+            slow_hook: service.slow_hook,
             state: record.map(|r| r.state),
             permanent: record.is_some_and(|r| r.permanent),
         }

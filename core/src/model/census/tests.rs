@@ -40,6 +40,7 @@ fn service(n: u8, group: &str) -> ServiceRumor {
         config_incarnation: 0,
         versions_digest: 0,
         held_back: BTreeSet::new(),
+        slow_hook: None,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::model::rumor::authority::Authority;
 use crate::model::rumor::census_entry::CensusEntry;
 use crate::model::rumor::key::Part;
 use crate::model::rumor::properties::{Properties, Room};
-use crate::model::service::ObstacleKind;
+use crate::model::service::{ObstacleKind, SlowHook};
 
 /// One member's service in one group (as in Habitat). Only that member raises its incarnation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub struct ServiceRumor {
     /// What keeps it from taking in what its group was given, by kind; its own supervisor tells the rest. The ring hears of
     /// no texts, which may quote secrets.
     pub held_back: BTreeSet<ObstacleKind>,
+    /// A hook of it that takes its time, for those who wait elsewhere.
+    pub slow_hook: Option<SlowHook>,
 }
 
 impl ServiceRumor {
@@ -85,6 +87,7 @@ impl ServiceRumor {
         self.initialized = false;
         self.accepting = false;
         self.held_back.clear();
+        self.slow_hook = None;
     }
 
     /// What it says, in an order that is total: two statements that differ are never equal here.
@@ -96,7 +99,7 @@ impl ServiceRumor {
             mutated!(MaintenanceDecidesNothing, &self.maintenance, &None),
         );
         let with = (self.pkg_incarnation, self.config_incarnation, self.versions_digest, self.electorate_min);
-        (runs, with, &self.pkg, &self.cfg, &self.sys, &self.held_back)
+        (runs, with, &self.pkg, &self.cfg, &self.sys, (&self.held_back, self.slow_hook))
     }
 
     pub(super) const fn authority(&self) -> Authority<'_> {

@@ -15,8 +15,11 @@ use crate::model::rumor::{
     Departure, ElectionRumor, KeyParts, MemberKeys, MemberRumor, MemberStatement, Opaque, OpenKey, Part,
     RingKey, Rumor, RumorKey, RumorKind, ServiceConfig, ServiceFile, ServiceHealth, ServiceRumor, Version,
 };
-use crate::model::service::{Health, ObstacleKind};
+use crate::model::service::{Health, Hook, ObstacleKind, SlowHook};
 use crate::model::time::UnixTime;
+
+const SLOW: SlowHook =
+    SlowHook { hook: Hook::Reconfigure, since: UnixTime::from_millis(7), limit_ms: 60_000 };
 
 fn member_id() -> impl Strategy<Value = MemberId> {
     (0_u8..6).prop_map(|n| MemberId::from_bytes([n; 16]))
@@ -155,6 +158,7 @@ fn service() -> impl Strategy<Value = Rumor> {
                 electorate_min: config_incarnation as u32 * 3,
                 versions_digest: config_incarnation,
                 held_back: [ObstacleKind::Bind].into_iter().filter(|_| !accepting).collect(),
+                slow_hook: (!accepting).then_some(SLOW),
             })
         },
     )
@@ -339,11 +343,12 @@ fn whatever_a_service_says_otherwise_one_of_two_statements_prevails() {
             electorate_min: 0,
             versions_digest: 0,
             held_back: BTreeSet::new(),
+            slow_hook: None,
         };
         change(&mut told);
         Rumor::Service(told)
     };
-    let changes: [&dyn Fn(&mut ServiceRumor); 11] = [
+    let changes: [&dyn Fn(&mut ServiceRumor); 12] = [
         &|told| told.initialized = false,
         &|told| told.pkg = "core/redis/1.1/20260101000000".parse().expect("a valid ident"),
         &|told| told.cfg = b"a = 2".to_vec(),
@@ -355,6 +360,7 @@ fn whatever_a_service_says_otherwise_one_of_two_statements_prevails() {
         &|told| (told.config_incarnation, told.electorate_min) = (1, 3),
         &|told| told.versions_digest = 1,
         &|told| told.held_back = [ObstacleKind::Template].into(),
+        &|told| told.slow_hook = Some(SLOW),
     ];
     let plain = said(&|_| {});
     for (n, change) in changes.into_iter().enumerate() {

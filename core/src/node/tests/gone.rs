@@ -33,6 +33,7 @@ pub(super) fn service_of(member: MemberId, incarnation: u64) -> Rumor {
         electorate_min: 0,
         versions_digest: 0,
         held_back: BTreeSet::new(),
+        slow_hook: None,
     })
 }
 

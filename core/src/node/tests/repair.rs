@@ -53,6 +53,7 @@ fn last_word() -> ServiceRumor {
         electorate_min: 3,
         versions_digest: 0,
         held_back: BTreeSet::new(),
+        slow_hook: None,
     }
 }
 

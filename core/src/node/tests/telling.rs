@@ -31,6 +31,7 @@ fn announcement(accepting: bool) -> Announcement {
         applied_config: 0,
         applied_versions: 0,
         held_back: BTreeSet::new(),
+        slow_hook: None,
     }
 }
 

@@ -307,6 +307,7 @@ fn shown_of(member: &CensusMember) -> impl Hash {
         config_incarnation: _,
         versions_digest: _,
         held_back: _,
+        slow_hook: _,
         state,
         permanent,
     } = member;

@@ -2,8 +2,10 @@
 //! steps that run a hook note it here, and a hook that was told to end is not judged.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
-use crate::model::service::{Hook, HookView};
+use super::super::deadline;
+use crate::model::service::{Hook, HookView, SlowHook};
 use crate::model::time::{Instant, UnixTime};
 
 /// One hook that runs.
@@ -13,6 +15,20 @@ struct Running {
     /// The process beside which it was begun.
     process: u64,
     told: bool,
+    /// It has run for a while.
+    slow: bool,
+}
+
+impl Running {
+    fn slow_at(&self) -> Instant {
+        self.view.since + Duration::from_millis(deadline::SLOW_HOOK_MS)
+    }
+}
+
+/// Whether the ring is told of such a hook that takes its time. Those that are asked now and then are no step that others
+/// wait for.
+const fn is_news(hook: Hook) -> bool {
+    !matches!(hook, Hook::HealthCheck | Hook::Suitability)
 }
 
 /// The hooks that run.
@@ -30,7 +46,7 @@ impl Hooks {
             !self.running.iter().any(|running| (running.view.hook, running.process) == (hook, process));
         assert!(is_new, "a hook runs once at a time beside a process");
         let view = HookView { hook, since: at.0, since_wall: at.1, limit_ms };
-        self.running.push(Running { view, process, told: false });
+        self.running.push(Running { view, process, told: false, slow: false });
     }
 
     /// A hook has ended. Whether it had been told to.
@@ -38,6 +54,30 @@ impl Hooks {
         let is = |running: &Running| (running.view.hook, running.process) == (hook, process);
         let at = self.running.iter().position(is);
         at.is_some_and(|at| self.running.remove(at).told)
+    }
+
+    /// Notes the time.
+    pub(super) fn tick(&mut self, now: Instant) {
+        for running in self.running.iter_mut().filter(|running| is_news(running.view.hook)) {
+            running.slow |= running.slow_at() <= now;
+        }
+        assert!(
+            self.poll_timeout().is_none_or(|at| at > now),
+            "a time that has come is waited for no longer"
+        );
+    }
+
+    /// When the next of them has run for a while.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let quick = self.running.iter().filter(|running| !running.slow && is_news(running.view.hook));
+        quick.map(Running::slow_at).min()
+    }
+
+    /// What the ring is told of them: the first that has run for a while.
+    pub(super) fn slow(&self) -> Option<SlowHook> {
+        let running = self.running.iter().find(|running| running.slow)?;
+        let HookView { hook, since_wall, limit_ms, .. } = running.view;
+        Some(SlowHook { hook, since: since_wall, limit_ms })
     }
 
     /// All that run are told to end. Whether one of them had not been told before.

@@ -293,10 +293,8 @@ impl Instance {
         let drain = self.drain_ends().filter(|_| !self.progress.is_stopping());
         let pause = self.pause.and_then(Pause::poll_timeout);
         let adoption = self.adoption.and_then(|adoption| adoption.poll_timeout());
-        [step, works, drain, pause, adoption, self.resigns_by, self.wish.unstored_until()]
-            .into_iter()
-            .flatten()
-            .min()
+        let waits = [self.hooks.poll_timeout(), self.resigns_by, self.wish.unstored_until()];
+        [step, works, drain, pause, adoption].into_iter().chain(waits).flatten().min()
     }
 
     /// Takes a spec that is on disk by now.
@@ -383,6 +381,7 @@ impl Instance {
     pub(super) fn reconcile(&mut self, env: &mut Env<'_, '_>) {
         let wanted = self.is_wanted(env);
         self.tick_lead(env);
+        self.hooks.tick(env.now());
         self.lead_on(env);
         match self.progress.phase() {
             _ if self.progress.has_kept() => self.adopt(env),

@@ -161,7 +161,8 @@ impl Instance {
             self.obstacles.has(ObstacleKind::Disk) == self.wish.unstored_reason().is_some(),
             "what the disk has not taken is shown"
         );
-        if self.told.held_back().is_some_and(|told| *told != self.obstacles.held_back()) {
+        let now = (self.obstacles.held_back(), self.hooks.slow());
+        if self.told.hindered_by().is_some_and(|(held_back, slow)| (held_back, slow) != (&now.0, now.1)) {
             self.publish(env);
         }
     }

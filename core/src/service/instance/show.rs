@@ -25,6 +25,7 @@ impl Instance {
             applied_config: self.files.in_effect().config,
             applied_versions: self.files.in_effect().digest,
             held_back: self.obstacles.held_back(),
+            slow_hook: self.hooks.slow(),
         };
         assert!(initialized || !announcement.accepting, "only a process takes work");
         let health = self.health();

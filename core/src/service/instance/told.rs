@@ -5,7 +5,7 @@ use alloc::collections::BTreeSet;
 use super::Env;
 use crate::model::id::ServiceGroup;
 use crate::model::mutant::mutated;
-use crate::model::service::{Health, ObstacleKind};
+use crate::model::service::{Health, ObstacleKind, SlowHook};
 use crate::service::event::{Announcement, ServiceEvent};
 
 /// The announcements of a service. A service is not announced before its package is known.
@@ -83,9 +83,10 @@ impl Told {
         }
     }
 
-    /// What the ring was told of what holds the service back; none when it was told of no service.
-    pub(super) fn held_back(&self) -> Option<&BTreeSet<ObstacleKind>> {
-        self.announced.as_ref().map(|announced| &announced.held_back)
+    /// What the ring was told of what holds the service back, and of a hook that takes its time; none when it was told of
+    /// no service.
+    pub(super) fn hindered_by(&self) -> Option<(&BTreeSet<ObstacleKind>, Option<SlowHook>)> {
+        self.announced.as_ref().map(|announced| (&announced.held_back, announced.slow_hook))
     }
 
     /// The ring is to forget the service.

@@ -583,14 +583,7 @@ impl World {
                 EffectResult::RenderFailed { kind: ObstacleKind::Template, reason: String::from("no key") }
             }
             Effect::Spawn { service, lease: guard, restarts, .. } if good => {
-                let pid = u32::try_from(self.id()).expect("few");
-                let acting = if guard.is_some() { Acting::Told } else { Acting::No };
-                let health = (!self.package.has_health_check).then_some(Health::Ok);
-                self.processes.insert(
-                    service,
-                    Process { spawn: id, pid, told: None, guard, restarts, acting, checking: None, health },
-                );
-                EffectResult::Spawned { pid }
+                self.spawned(id, service, guard, restarts)
             }
             Effect::Adopt { service, pid, .. } if good && self.processes.contains_key(&service) => {
                 self.processes.get_mut(&service).expect("kept").spawn = id;
@@ -608,13 +601,7 @@ impl World {
                 let exit = if good { HookExit::Ended(ExitStatus::Code(0)) } else { HookExit::TimedOut };
                 EffectResult::HookEnded(HookEnd { exit, value: Some(7) })
             }
-            Effect::CheckHealth { .. } => {
-                let health = if good { Health::Ok } else { Health::Critical };
-                if let Some(process) = self.processes.values_mut().find(|p| p.checking == Some(id)) {
-                    process.health = Some(health);
-                }
-                EffectResult::HealthChecked { health, note: String::from("checked") }
-            }
+            Effect::CheckHealth { .. } => self.checked(id, good),
             Effect::CountInflight { .. } => EffectResult::Inflight(Some(if good { 0 } else { 3 })),
             Effect::Lease { pid: None, .. } if good => EffectResult::Leased,
             Effect::Lease { service, pid: Some(pid), lease } if good => {
@@ -630,6 +617,29 @@ impl World {
             Effect::Lease { .. } => EffectResult::LeaseFailed { reason: String::from("no answer") },
             _ => EffectResult::Signalled,
         }
+    }
+
+    fn spawned(
+        &mut self,
+        id: EffectId,
+        service: ServiceName,
+        guard: Option<Lease>,
+        restarts: u32,
+    ) -> EffectResult {
+        let pid = u32::try_from(self.id()).expect("few");
+        let acting = if guard.is_some() { Acting::Told } else { Acting::No };
+        let health = (!self.package.has_health_check).then_some(Health::Ok);
+        let process = Process { spawn: id, pid, told: None, guard, restarts, acting, checking: None, health };
+        self.processes.insert(service, process);
+        EffectResult::Spawned { pid }
+    }
+
+    fn checked(&mut self, id: EffectId, good: bool) -> EffectResult {
+        let health = if good { Health::Ok } else { Health::Critical };
+        if let Some(process) = self.processes.values_mut().find(|p| p.checking == Some(id)) {
+            process.health = Some(health);
+        }
+        EffectResult::HealthChecked { health, note: String::from("checked") }
     }
 
     /// A service's files are written with this role.
@@ -746,6 +756,7 @@ impl World {
             config_incarnation: 0,
             versions_digest: 0,
             held_back: BTreeSet::new(),
+            slow_hook: None,
             state: Some(crate::model::member::State::Alive),
             permanent: false,
         };

@@ -122,6 +122,28 @@ fn what_files_are_written_in_spite_of_is_shown_until_they_are_written_without_it
 }
 
 #[test]
+fn the_ring_hears_of_a_hook_that_takes_its_time_and_of_its_end() {
+    let mut world = World::load_up_with("web", with_hooks(&[Hook::Reconfigure]));
+    world.settle();
+    let slow = |world: &World| world.announced.values().next().expect("it is announced").slow_hook;
+    world.changes = Changed { config: true, ..Changed::default() };
+    configure(&mut world, 2);
+    answer_that(&mut world, |effect| matches!(effect, Effect::Render { .. }), true);
+    let due = world.due().expect("its hook is watched");
+    assert!(
+        due <= world.now + Duration::from_millis(500),
+        "within the second that a command waits in silence"
+    );
+    assert_eq!(slow(&world), None);
+    world.now = due;
+    world.advance(Duration::ZERO);
+    let told = slow(&world).expect("it takes its time");
+    assert_eq!((told.hook, told.limit_ms), (Hook::Reconfigure, 60_000));
+    answer_that(&mut world, |effect| matches!(effect, Effect::RunHook { .. }), true);
+    assert_eq!(slow(&world), None);
+}
+
+#[test]
 fn a_process_that_ended_and_a_start_that_failed_are_shown_until_it_is_up() {
     let mut world = World::load_up_with("web", with_hooks(&[Hook::Init]));
     world.exit(&name("web"), ExitStatus::Code(3));

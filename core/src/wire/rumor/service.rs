@@ -9,6 +9,8 @@ use crate::model::error::DecodeError;
 use crate::model::limits::{ELECTORATE_MAX, RUMOR_BYTES_MAX};
 use crate::model::mutant::mutated;
 use crate::model::rumor::ServiceRumor;
+use crate::model::service::SlowHook;
+use crate::model::time::UnixTime;
 use crate::wire::convert::{id_from_wire, id_to_wire, incarnation_from_wire};
 
 /// `Service`, with the retraction of a service.
@@ -44,6 +46,19 @@ pub(super) struct ServiceMessage {
     versions_digest: u64,
     #[prost(string, repeated, tag = "111")]
     held_back: Vec<String>,
+    #[prost(message, optional, tag = "112")]
+    slow_hook: Option<SlowHookMessage>,
+}
+
+/// A hook that has run for a while.
+#[derive(Clone, PartialEq, Message)]
+struct SlowHookMessage {
+    #[prost(string, tag = "1")]
+    hook: String,
+    #[prost(uint64, tag = "2")]
+    since_ms: u64,
+    #[prost(uint64, tag = "3")]
+    limit_ms: u64,
 }
 
 /// `SysInfo`.
@@ -96,6 +111,11 @@ impl ServiceRumor {
             electorate_min: self.electorate_min,
             versions_digest: self.versions_digest,
             held_back: self.held_back.iter().map(|kind| kind.name().to_string()).collect(),
+            slow_hook: self.slow_hook.map(|slow| SlowHookMessage {
+                hook: slow.hook.name().to_string(),
+                since_ms: slow.since.as_millis(),
+                limit_ms: slow.limit_ms,
+            }),
         }
     }
 
@@ -136,6 +156,11 @@ impl ServiceRumor {
             versions_digest: s.versions_digest,
             // A newer member may know kinds that this one does not.
             held_back: s.held_back.iter().filter_map(|kind| kind.parse().ok()).collect(),
+            slow_hook: s.slow_hook.and_then(|slow| {
+                let hook = slow.hook.parse().ok()?;
+                let since = UnixTime::from_millis(slow.since_ms);
+                Some(SlowHook { hook, since, limit_ms: slow.limit_ms })
+            }),
         })
     }
 }

@@ -72,7 +72,23 @@ fn service(electorate_min: u32) -> ServiceRumor {
         electorate_min,
         versions_digest: 0,
         held_back: BTreeSet::new(),
+        slow_hook: None,
     }
+}
+
+/// A newer member may have hooks that this one does not know.
+#[test]
+fn a_hook_that_takes_its_time_is_read_as_it_was_said() {
+    use crate::model::service::{Hook, SlowHook};
+    use crate::model::time::UnixTime;
+    let slow = SlowHook { hook: Hook::Reconfigure, since: UnixTime::from_millis(9), limit_ms: 60_000 };
+    let told = Rumor::Service(ServiceRumor { slow_hook: Some(slow), ..service(0) });
+    let bytes = told.encode();
+    assert_eq!(Rumor::decode(&bytes), Ok(told));
+    let at = bytes.windows(11).position(|word| word == b"reconfigure").expect("its name");
+    let mut other = bytes;
+    other[at] = b'x';
+    assert_eq!(Rumor::decode(&other), Ok(Rumor::Service(service(0))));
 }
 
 /// A group whose members ask for more voters than there can be would never have a leader.

@@ -2,6 +2,7 @@
 //! done, and its service is well. Only asks, again and again, and
 //! changes nothing.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use annulus_core::ServiceGroup;
@@ -14,6 +15,8 @@ use crate::host::clock::Clock;
 /// First pause between two looks; each further pause is half as long again.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const LOOK_AGAIN_MAX: Duration = Duration::from_millis(500);
+/// What is waited for is said after this time, and again where it has changed.
+const SAY_AFTER: Duration = Duration::from_millis(800);
 
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct Wait {
@@ -54,7 +57,7 @@ impl Wait {
         let clock = Clock::host();
         let start = clock.now();
         let limit = Duration::from_secs(self.timeout);
-        let mut pause = LOOK_AGAIN;
+        let (mut pause, mut said) = (LOOK_AGAIN, Said::default());
         loop {
             let status = query(global, through, group, file, Some(is_sealed)).await?;
             let waited = clock.now().saturating_since(start);
@@ -79,10 +82,33 @@ impl Wait {
                         members: members.join("\n  "),
                     });
                 }
-                Look::Missing(_) => tokio::time::sleep(pause.min(limit.saturating_sub(waited))).await,
+                Look::Missing(members) => {
+                    if waited >= SAY_AFTER {
+                        said.news(members)
+                            .iter()
+                            .for_each(|news| output::line(format_args!("… waits for {news}")));
+                    }
+                    tokio::time::sleep(pause.min(limit.saturating_sub(waited))).await;
+                }
             }
             pause = (pause * 3 / 2).min(LOOK_AGAIN_MAX);
         }
+    }
+}
+
+/// What was said of the members that are waited for.
+#[derive(Default)]
+struct Said(BTreeSet<String>);
+
+impl Said {
+    /// Those of which other words are to be said than before. That time has passed is no news.
+    fn news(&mut self, members: Vec<String>) -> Vec<String> {
+        let words = |member: &str| member.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
+        let (now, before) = (members.iter().map(|member| words(member)).collect(), &self.0);
+        let news: Vec<String> =
+            members.into_iter().filter(|member| !before.contains(&words(member))).collect();
+        self.0 = now;
+        news
     }
 }
 
@@ -125,6 +151,16 @@ mod tests {
     fn status(members: Vec<GroupMember>) -> GroupStatus {
         let current = Some(GroupVersion { version: 3, ..GroupVersion::default() });
         GroupStatus { current, members, answered_by: "me".into(), ..GroupStatus::default() }
+    }
+
+    #[test]
+    fn what_is_waited_for_is_said_once() {
+        let mut said = Said::default();
+        let hook = |seconds: u8| format!("b (bob): in reconfigure hook since {seconds}.3 s, limit 60 s");
+        assert_eq!(said.news(vec![hook(1)]), [hook(1)]);
+        assert_eq!(said.news(vec![hook(2), "c (eve)".into()]), ["c (eve)"]);
+        assert_eq!(said.news(vec!["b (bob): a hook failed".into()]), ["b (bob): a hook failed"]);
+        assert_eq!(said.news(vec![hook(3)]), [hook(3)], "it comes again");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use annulus_core::limits::{SERVICE_CONFIG_BYTES_MAX, SERVICE_FILE_BYTES_MAX};
 use annulus_core::{
     CensusMember, Command, DesiredState, FileName, Health, Node, ObstacleKind, Rumor, RumorKey, ServiceGroup,
-    Version,
+    SlowHook, UnixTime, Version,
 };
 
 use super::group_message::{
@@ -17,6 +17,7 @@ use super::request::{self, Answer};
 use super::ring_message::{FilesQuery, GroupFile, GroupFiles, GroupHandOver};
 use super::{Ctl, convert, ring};
 use crate::gateway::disk;
+use crate::host::clock;
 use crate::{package, prepare};
 
 /// A line for the operator that begins so is for standard error.
@@ -243,18 +244,26 @@ fn missing_here(status: &message::ServiceStatus) -> String {
 
 /// Why a service of another member has not applied a version, as far as the ring knows: of what stands in its way there
 /// the ring is told the kind.
-fn missing_there(member: &CensusMember) -> String {
-    let mut known: Vec<&str> = member.held_back.iter().map(|kind| in_its_way(*kind)).collect();
+fn missing_there(member: &CensusMember, wall: UnixTime) -> String {
+    let mut known: Vec<String> =
+        member.slow_hook.map(|slow| convert::hook_text(&running(slow, wall))).into_iter().collect();
+    known.extend(member.held_back.iter().map(|kind| in_its_way(*kind).to_owned()));
     if !member.initialized {
-        known.push("its process does not run");
+        known.push("its process does not run".to_owned());
     } else if member.health == Health::Critical {
-        known.push("its health check is critical");
+        known.push("its health check is critical".to_owned());
     }
     let more = format!("`annulus svc status` on {} tells", member.sys.hostname);
     match known.join(", ") {
         none if none.is_empty() => format!("{more} what stands in its way"),
         known => format!("{known}; {more} more"),
     }
+}
+
+/// A hook of another member, since when by the clocks of both hosts.
+fn running(slow: SlowHook, wall: UnixTime) -> message::RunningHook {
+    let elapsed_ms = wall.as_millis().saturating_sub(slow.since.as_millis()).min(slow.limit_ms);
+    message::RunningHook { hook: slow.hook.name().to_owned(), elapsed_ms, limit_ms: slow.limit_ms }
 }
 
 /// What a kind of obstacle means for an operator on another host.
@@ -329,7 +338,7 @@ fn status(
     let current = node.rumor(&key).and_then(Rumor::version);
     let census = node.census();
     let population = census.group(&group).into_iter().flat_map(|group| group.population.values());
-    let digest = node.versions_digest(&group);
+    let (digest, wall) = (node.versions_digest(&group), clock::wall());
     let number = current.map_or(0, |version| version.number);
     let members = population.map(|member| {
         let applied = number > 0 && member.versions_digest == digest;
@@ -339,7 +348,7 @@ fn status(
             alive: member.alive(),
             applied,
             version: name.is_none().then_some(member.config_incarnation),
-            missing: (!applied).then(|| missing_there(member)),
+            missing: (!applied).then(|| missing_there(member, wall)),
         }
     });
     let members = members.collect();

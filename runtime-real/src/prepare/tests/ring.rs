@@ -28,6 +28,7 @@ fn member(n: u8, state: State, cfg: &str) -> CensusMember {
         config_incarnation: 0,
         versions_digest: 0,
         held_back: BTreeSet::new(),
+        slow_hook: None,
         state: Some(state),
         permanent: false,
     }
