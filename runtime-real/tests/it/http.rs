@@ -421,6 +421,21 @@ fn clients_that_have_their_answer_make_room() {
 }
 
 #[test]
+fn a_client_that_has_closed_its_side_gets_its_answer() {
+    let supervisor = Supervisor::start(&[]);
+    for (request, status) in [
+        ("GET /live HTTP/1.0\r\n\r\n", "HTTP/1.0 200"),
+        ("GET /census HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1"),
+    ] {
+        let mut stream = send(supervisor.http, request);
+        stream.shutdown(std::net::Shutdown::Write).expect("closed");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer to its end");
+        assert!(answer.starts_with(status), "{answer}");
+    }
+}
+
+#[test]
 fn probes_are_answered_when_every_place_is_taken() {
     let supervisor = Supervisor::start(&[]);
     let ask = |path: &str| send(supervisor.http, &format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"));

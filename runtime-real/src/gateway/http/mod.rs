@@ -19,6 +19,7 @@ mod problem;
 mod process;
 mod services;
 mod streams;
+mod turn;
 mod versions;
 mod view;
 
@@ -51,6 +52,7 @@ use crate::supervisor::specs::Specs;
 use access::Caller;
 use deadline::WriteDeadline;
 use problem::Problem;
+use turn::{InTurn, Turn};
 
 /// Clients at one time, event streams included. One that has not sent a request's head makes room for the next; when all
 /// have, those of the reserve still get answers to probes. Users of this host are told apart, and operators have places of
@@ -146,23 +148,28 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let Client { peer, guest, is_certified } = client;
-    let stream = WriteDeadline::new(stream, WRITE_STALL_MAX);
+    let turn = Turn::default();
+    let stream = InTurn { stream: WriteDeadline::new(stream, WRITE_STALL_MAX), turn: turn.clone() };
     let routes = TowerToHyperService::new(router);
     let at = Arc::clone(&guest);
     let caller = Caller { peer, is_certified };
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         at.is_known();
+        turn.asked();
         request.extensions_mut().insert(caller);
         let is_served = !at.in_reserve() || is_probe(request.uri().path());
         let answer = is_served.then(|| routes.call(request));
-        let at = Arc::clone(&at);
+        let (at, turn) = (Arc::clone(&at), turn.clone());
         async move {
             let answer = match answer {
                 Some(answer) => answer.await,
                 None => Ok(full().into_response()),
             };
             if answer.as_ref().is_ok_and(|answer| !is_stream(answer.headers())) {
+                turn.answered();
                 at.is_idle();
+            } else {
+                turn.listens();
             }
             answer
         }
