@@ -1,11 +1,13 @@
-//! Reads the command line, and explains what it does not understand: what Habitat has and this version has not, and
-//! dashes that are no hyphens. Carries nothing out.
+//! Reads the command line, and explains what it does not understand: what Habitat has and this version has not, what stands
+//! in another place, dashes that are no hyphens, and bytes that are no text. Carries nothing out.
 
+use std::error::Error as _;
 use std::ffi::OsString;
 use std::io::{ErrorKind as ErrorKindOfIo, Write as _};
+use std::num::ParseIntError;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory as _, Parser as _};
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 use super::Args;
 use crate::host::terminal::visible;
@@ -49,6 +51,21 @@ const SHORT: &[(&str, &str)] = &[
     ("term", "`annulus sup term` ends the supervisor"),
 ];
 
+/// Words that one might look for, where they are no commands, and the commands that do it.
+const ELSEWHERE: &[(&str, &[&str])] = &[
+    ("config list", &["config show", "config history"]),
+    ("list", &["svc status", "sup members", "pkg list"]),
+    ("ring list", &["sup members", "ring key status"]),
+    ("ring status", &["sup ring", "sup members"]),
+    ("sup list", &["sup members"]),
+    ("sup stop", &["sup term", "svc stop"]),
+    ("svc list", &["svc status"]),
+    ("svc run", &["svc load", "svc start"]),
+    ("svc term", &["svc stop", "sup term"]),
+];
+/// So many commands of the same name are named at most.
+const ELSEWHERE_MAX: usize = 4;
+
 /// Options of Habitat that are not in this version, and what to do instead.
 const OPTIONS: &[(&str, &str)] = &[
     ("--auto-update", "replace the program and run `annulus sup restart`"),
@@ -78,8 +95,8 @@ const OPTIONS: &[(&str, &str)] = &[
     ("--service-restart-cooldown-period", "timings are in [timings] of sup.toml"),
     ("--service-update-period", ""),
     ("--sys-ip-address", "write --advertise-gossip"),
-    ("--user", "this version has no user keys"),
-    ("-u", "this version has no user keys"),
+    ("--user", "`annulus config apply` and `annulus file upload` have it"),
+    ("-u", "`annulus config apply` and `annulus file upload` have it"),
 ];
 
 /// Characters that word processors and web pages put in the place of hyphens.
@@ -92,18 +109,85 @@ const DASHES: &[char] = &['\u{2010}', '\u{2011}', '\u{2012}', '\u{2013}', '\u{20
 /// 0 after help or version, 2 when it is wrong.
 pub fn parse() -> Result<Args, u8> {
     let args: Vec<OsString> = std::env::args_os().collect();
-    Args::try_parse_from(&args).map_err(|error| {
+    read(&args).map_err(|error| {
         // Standard error may be closed, which changes nothing about the exit code.
         if error.print().is_err_and(|lost| lost.kind() != ErrorKindOfIo::BrokenPipe) && !error.use_stderr() {
             return crate::host::exit::FAILED;
         }
         if error.use_stderr()
-            && let Some(note) = note(&error, &args).or_else(|| odd_dash(&args))
+            && let Some(note) = explain(&error, &args)
         {
             let _ = writeln!(std::io::stderr(), "\n{note}");
         }
         u8::try_from(error.exit_code()).unwrap_or(crate::host::exit::USAGE)
     })
+}
+
+fn read(args: &[OsString]) -> Result<Args, clap::Error> {
+    let matches = command().try_get_matches_from(args)?;
+    Args::from_arg_matches(&matches).map_err(|error| error.format(&mut command()))
+}
+
+/// What is to be said beside the error.
+fn explain(error: &clap::Error, args: &[OsString]) -> Option<String> {
+    note(error, args)
+        .or_else(|| elsewhere(error, args))
+        .or_else(|| odd_dash(args))
+        .or_else(|| no_text(error, args))
+        .or_else(|| no_number(error))
+}
+
+/// Says what would be a number; the parser's own words name a digit.
+fn no_number(error: &clap::Error) -> Option<String> {
+    error.source()?.downcast_ref::<ParseIntError>()?;
+    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else { return None };
+    Some(format!("{} takes a whole number, 0 or more", visible(option)))
+}
+
+/// What is to be said of a word that is a command in another place.
+fn elsewhere(error: &clap::Error, args: &[OsString]) -> Option<String> {
+    if error.kind() != ErrorKind::InvalidSubcommand {
+        return None;
+    }
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    let (mut at, mut path) = (command(), String::new());
+    for arg in args.iter().skip(1).filter_map(|arg| arg.to_str()) {
+        let Some(next) = at.find_subcommand(arg).cloned() else { continue };
+        path = format!("{path}{arg} ");
+        at = next;
+    }
+    path.push_str(word);
+    let listed = ELSEWHERE.iter().find(|(name, _)| *name == path).map(|(_, others)| *others);
+    let found = match listed {
+        Some(others) => others.iter().map(|other| (*other).to_owned()).collect(),
+        None => named(&command(), "", word),
+    };
+    let found: Vec<String> =
+        found.iter().take(ELSEWHERE_MAX).map(|other| format!("`annulus {other}`")).collect();
+    (!found.is_empty()).then(|| format!("did you mean {}?", found.join(" or ")))
+}
+
+/// The commands of this name below another one, each with its whole path.
+fn named(command: &clap::Command, path: &str, word: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+        let path = format!("{path}{}", sub.get_name());
+        if sub.get_name() == word && !sub.has_subcommands() {
+            found.push(path.clone());
+        }
+        found.extend(named(sub, &format!("{path} "), word));
+    }
+    found
+}
+
+/// Names the arguments that are no text.
+fn no_text(error: &clap::Error, args: &[OsString]) -> Option<String> {
+    if error.kind() != ErrorKind::InvalidUtf8 {
+        return None;
+    }
+    let odd = args.iter().enumerate().skip(1).filter(|(_, arg)| arg.to_str().is_none());
+    let odd: Vec<String> = odd.map(|(at, arg)| format!("argument {at}, {arg:?}")).collect();
+    (!odd.is_empty()).then(|| format!("not UTF-8: {}", odd.join("; ")))
 }
 
 /// What is to be said of a command or option that Habitat has.
@@ -142,10 +226,18 @@ fn odd_dash(args: &[OsString]) -> Option<String> {
     ))
 }
 
-/// The whole command line, for tests.
+/// The whole command line. A value may look like a negative number: what is wrong with it is said by the option's own rule.
 #[must_use]
 pub fn command() -> clap::Command {
-    Args::command()
+    with_negative_values(Args::command())
+}
+
+fn with_negative_values(command: clap::Command) -> clap::Command {
+    let allow = |arg: clap::Arg| {
+        let takes = arg.get_action().takes_values() && !arg.is_allow_hyphen_values_set();
+        if takes { arg.allow_negative_numbers(true) } else { arg }
+    };
+    command.mut_args(allow).mut_subcommands(with_negative_values)
 }
 
 #[cfg(test)]
@@ -154,10 +246,9 @@ mod tests {
 
     fn said(line: &str) -> (String, Option<String>) {
         let args: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
-        let error = Args::try_parse_from(&args).expect_err(line);
+        let error = read(&args).expect_err(line);
         assert_eq!(error.exit_code(), 2, "{line}");
-        let note = note(&error, &args).or_else(|| odd_dash(&args));
-        (error.to_string(), note)
+        (error.to_string(), explain(&error, &args))
     }
 
     #[test]
@@ -183,12 +274,64 @@ mod tests {
         for (line, word) in [
             ("annulus svc load core/redis --tüpe", "--tüpe"),
             ("annulus svc frobnicate", "frobnicate"),
-            ("annulus svc term", "term"),
             ("annulus svc status -x", "-x"),
         ] {
             let (text, note) = said(line);
             assert!(text.contains(word) && note.is_none(), "{text} {note:?}");
         }
+    }
+
+    #[test]
+    fn what_stands_in_another_place_is_pointed_to() {
+        for (line, note) in [
+            (
+                "annulus list",
+                "did you mean `annulus svc status` or `annulus sup members` or `annulus pkg list`?",
+            ),
+            ("annulus members", "did you mean `annulus sup members`?"),
+            ("annulus restart", "did you mean `annulus sup restart` or `annulus svc restart`?"),
+            ("annulus run", "did you mean `annulus sup run`?"),
+            ("annulus --root /x sup stop", "did you mean `annulus sup term` or `annulus svc stop`?"),
+            ("annulus sup load core/redis", "did you mean `annulus svc load`?"),
+            ("annulus svc list", "did you mean `annulus svc status`?"),
+            ("annulus svc term", "did you mean `annulus svc stop` or `annulus sup term`?"),
+            ("annulus ring list", "did you mean `annulus sup members` or `annulus ring key status`?"),
+            ("annulus config list", "did you mean `annulus config show` or `annulus config history`?"),
+        ] {
+            assert_eq!(said(line).1.as_deref(), Some(note), "{line}");
+        }
+        let note = said("annulus config apply web.default 1 --wait --timeout -1").1;
+        assert_eq!(note.as_deref(), Some("--timeout <SECONDS> takes a whole number, 0 or more"));
+        for (path, others) in ELSEWHERE {
+            assert!(read_path(path).is_none(), "{path} is a command");
+            assert!(others.iter().all(|other| read_path(other).is_some()), "{others:?}");
+        }
+    }
+
+    fn read_path(path: &str) -> Option<clap::Command> {
+        path.split(' ').try_fold(command(), |at, word| at.find_subcommand(word).cloned())
+    }
+
+    #[test]
+    fn a_negative_value_is_judged_by_the_rule_of_its_option() {
+        for (line, words) in [
+            ("annulus config apply web.default -1", "a version is a number from 1"),
+            ("annulus sup run --log-keep -1", "0..=1000"),
+            ("annulus svc status -1", "-1"),
+        ] {
+            let text = said(line).0;
+            assert!(text.contains("invalid value '-1'") && text.contains(words), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_is_named() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let odd = OsString::from_vec(b"caf\xe9".to_vec());
+        let args =
+            ["annulus", "svc", "load"].map(OsString::from).into_iter().chain([odd]).collect::<Vec<_>>();
+        let error = read(&args).expect_err("it is no ident");
+        assert_eq!(explain(&error, &args).as_deref(), Some("not UTF-8: argument 3, \"caf\\xE9\""));
     }
 
     #[test]

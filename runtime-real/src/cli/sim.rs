@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::{CliError, Outcome};
+use crate::launcher;
 
 /// The arguments, passed on unchanged.
 #[derive(Clone, Debug, clap::Args)]
@@ -19,6 +20,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Outcome {
     let own = env::current_exe().unwrap_or_else(|_| PathBuf::from("annulus"));
     let program = own.with_file_name("annulus-sim");
+    launcher::mind_harmless().map_err(CliError::Runtime)?;
     // `exec` returns only when the program could not be run.
     let source = Command::new(&program).args(&args.args).exec();
     Err(CliError::Program {

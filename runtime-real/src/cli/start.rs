@@ -37,6 +37,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Outcome {
         pid.trim()
     ));
     let request = args.spec.load(&ident, args.force)?;
+    load::warn_of_variable(&ident);
     block_on(async {
         let client = target::connect(global, &Remote::default()).await?;
         client.request(&request, |line| output::line(line)).await?;

@@ -12,6 +12,7 @@ use nix::sys::prctl::{set_keepcaps, set_no_new_privs, set_pdeathsig};
 use nix::sys::signal::Signal;
 use nix::unistd::{geteuid, setsid};
 
+use super::child;
 use super::sys::{self, CapabilitySets};
 use crate::host::capabilities::Capabilities;
 use crate::host::users::Account;
@@ -58,6 +59,7 @@ pub(crate) fn confine_command(command: &mut Command, account: Option<&Account>) 
     });
     let between_fork_and_exec = move || {
         setsid()?;
+        child::default_signals()?;
         let owner = owner.as_ref().map(|(uid, gid, groups)| (*uid, *gid, groups.as_slice()));
         confine(owner, Capabilities::NONE)?;
         // After the change of the user, which would take this back: the next supervisor runs the hook again, and must

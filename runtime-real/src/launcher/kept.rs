@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 
 use super::confine::confine;
 use super::guard::keeper;
-use super::sys;
+use super::{child, sys};
 use crate::host::capabilities::Capabilities;
 use crate::host::users::Account;
 
@@ -24,6 +24,7 @@ pub(crate) fn confine_kept(command: &mut Command, account: Option<&Account>, loc
     let lock = lock.as_raw_fd();
     let between_fork_and_exec = move || {
         keeper::keep(lock)?;
+        child::default_signals()?;
         let owner = owner.as_ref().map(|(uid, gid, groups)| (*uid, *gid, groups.as_slice()));
         confine(owner, Capabilities::NONE)?;
         // The change of the user takes this back.

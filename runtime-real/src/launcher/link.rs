@@ -206,7 +206,8 @@ impl Peer {
     fn read(&mut self, buffer: &mut [u8], received: &mut Vec<Received>) -> Option<Option<String>> {
         let buffer = buffer.get_mut(..READ_BYTES)?;
         match rights::receive(&self.stream, buffer, &mut self.fds) {
-            Ok(0) => return Some(None),
+            // A supervisor that was killed has left answers unread.
+            Ok(0) | Err(Errno::ECONNRESET) => return Some(None),
             Ok(count) => self.input.extend_from_slice(buffer.get(..count).unwrap_or_default()),
             Err(Errno::EAGAIN | Errno::EINTR) => {}
             Err(error) => return Some(Some(error.to_string())),
@@ -272,5 +273,23 @@ impl Drop for Link {
         if self.listener.is_some() {
             let _ = fs::remove_file(&self.path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::launcher::message::Answer;
+
+    #[test]
+    fn a_supervisor_that_was_killed_with_answers_unread_is_simply_gone() {
+        let (own, other) = UnixStream::pair().expect("a pair");
+        let mut link = Link::connected(own).expect("a link");
+        link.send(&Message::Answer { id: 1, answer: Answer::Done }, Vec::new()).expect("queued");
+        link.flush();
+        drop(other);
+        let (requests, closed) = link.requests(&mut [0; READ_BYTES]);
+        assert!(requests.is_empty() && closed.is_none(), "{closed:?}");
+        assert!(!link.is_open());
     }
 }

@@ -265,6 +265,19 @@ pub fn ignore_harmless() -> io::Result<()> {
     Ok(())
 }
 
+/// Takes that back as far as a program would inherit it that this process becomes.
+///
+/// # Errors
+/// As [`ignore_harmless`].
+#[allow(unsafe_code)]
+pub fn mind_harmless() -> io::Result<()> {
+    for which in [Signal::SIGPIPE, Signal::SIGXFSZ] {
+        // SAFETY: the default action is no function of this program.
+        unsafe { signal(which, SigHandler::SigDfl) }?;
+    }
+    Ok(())
+}
+
 /// Runs a launcher in a thread, for tests of its clients, and returns the other end of its connection. It kills the
 /// services and ends when that end is dropped.
 #[cfg(test)]

@@ -93,8 +93,12 @@ impl Heir {
         let is_orphan = |pid: &Pid| !self.before.contains(pid) && !family.keepers.contains(pid);
         let orphans: Vec<Pid> = children(getpid()).into_iter().filter(is_orphan).collect();
         // A child keeps its number until it is waited for.
-        orphans.iter().for_each(|pid| drop(kill(*pid, Signal::SIGKILL)));
-        orphans.iter().for_each(|pid| drop(reap(*pid)));
+        for pid in &orphans {
+            let _ = kill(*pid, Signal::SIGKILL);
+        }
+        for pid in &orphans {
+            let _ = reap(*pid);
+        }
         orphans
     }
 }

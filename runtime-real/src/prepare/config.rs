@@ -42,7 +42,7 @@ pub(crate) fn is_too_deep(table: &Table) -> bool {
 }
 
 /// The name of the variable that holds a service's configuration.
-pub(super) fn variable(service: &str) -> String {
+pub(crate) fn variable(service: &str) -> String {
     format!("HAB_{}", service.to_uppercase().replace('-', "_"))
 }
 

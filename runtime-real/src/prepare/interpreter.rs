@@ -48,7 +48,29 @@ pub(super) fn fault(program: &[u8], unknown: &Path) -> Option<String> {
     if interpreter.starts_with(unknown) {
         return None;
     }
-    missing(interpreter).or_else(|| by_env(interpreter, argument))
+    missing(interpreter)
+        .or_else(|| not_one_argument(interpreter, argument))
+        .or_else(|| by_env(interpreter, argument))
+}
+
+/// All that follows the interpreter is one argument, blanks included, which shells and `env` do not take apart.
+fn not_one_argument(interpreter: &Path, argument: &[u8]) -> Option<String> {
+    const SHELLS: [&str; 6] = ["ash", "bash", "dash", "ksh", "sh", "zsh"];
+    let argument = String::from_utf8_lossy(argument.trim_ascii()).into_owned();
+    let name = interpreter.file_name()?.to_str()?;
+    if !argument.contains([' ', '\t']) {
+        return None;
+    }
+    let instead = if SHELLS.contains(&name) && argument.starts_with('-') {
+        "write `set` and the options into its second line"
+    } else if name == "env" && !argument.starts_with('-') && !argument.contains('=') {
+        "put -S before it, and env takes it apart"
+    } else {
+        return None;
+    };
+    Some(format!(
+        "gives {name} all of {argument:?} as one argument, as the kernel does, which it does not know: {instead}"
+    ))
 }
 
 fn missing(interpreter: &Path) -> Option<String> {
@@ -96,6 +118,7 @@ mod tests {
             "#!/bin/sh",
             "#!/usr/bin/env sh\n",
             "#!/usr/bin/env -S sh -e\n",
+            "#!/bin/sh -ex\n",
             "#!/not/installed/bin/bash\n",
             "#!/bin/sh\nexit 0\r\n",
         ] {
@@ -111,6 +134,8 @@ mod tests {
             ("#!/bin/no-such-shell\n", "/bin/no-such-shell, which does not exist"),
             ("#!/bin\n", "/bin, which is no program"),
             ("#!/usr/bin/env no-such-program\n", "no-such-program, which is not in the search path"),
+            ("#!/bin/sh -e -x\n", "all of \"-e -x\" as one argument"),
+            ("#!/usr/bin/env sh -e\n", "put -S before it"),
             (long.as_str(), "more than 256 bytes"),
         ] {
             assert!(judged(bad).contains(part), "{bad:?}: {}", judged(bad));

@@ -36,7 +36,7 @@ pub mod untold;
 mod workshop;
 
 pub use compare::differences;
-pub(crate) use config::{is_too_deep, table_to_json as to_json};
+pub(crate) use config::{is_too_deep, table_to_json as to_json, variable};
 pub use context::Sys;
 pub use error::Error;
 pub(crate) use files::is_plain_name;

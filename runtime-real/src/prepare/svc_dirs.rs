@@ -43,18 +43,23 @@ pub(super) fn make(svc: &Path, owner: Owner) -> io::Result<Dir> {
     let dir = all.ensure_dir(svc.file_name().unwrap_or_default(), SVC_DIR_MODE, None)?;
     owner.check_supervisors(&dir)?;
     for name in [CONFIG, CONFIG_INSTALL, DATA, FILES, STATIC, VAR] {
-        let own = dir.ensure_dir(OsStr::new(name), SERVICE_DIR_MODE, owner.service())?;
+        let own = dir.ensure_dir(OsStr::new(name), SERVICE_DIR_MODE, owner.service()).map_err(of(name))?;
         // It is from a time when the service ran as the supervisor's own user.
         if own.is_own()? {
             own.give(owner.service())?;
         }
     }
     for (name, owned) in [(HOOKS, owner.readable_by_service()), (LOGS, None)] {
-        let own = dir.ensure_dir(OsStr::new(name), SUPERVISOR_DIR_MODE, owned)?;
-        owner.check_supervisors(&own)?;
+        let own = dir.ensure_dir(OsStr::new(name), SUPERVISOR_DIR_MODE, owned).map_err(of(name))?;
+        owner.check_supervisors(&own).map_err(of(name))?;
         own.keep(SUPERVISOR_DIR_MODE, owned)?;
     }
     Ok(dir)
+}
+
+/// Names the folder that an error is about, of those in a service's folder.
+fn of(name: &str) -> impl FnOnce(io::Error) -> io::Error + '_ {
+    move |error| io::Error::new(error.kind(), format!("its folder {name}: {error}"))
 }
 
 /// Holds the folder for a file of a service, given by its path in the service's folder, and makes it with those above

@@ -43,10 +43,42 @@ fn time(text: &str) -> Result<Since, String> {
 
 /// Shows the log at `path`.
 pub(super) fn show(path: &Path, kind: Kind, args: &Lines) -> Outcome {
-    match write(path, kind, args, &mut io::BufWriter::new(io::stdout().lock())) {
-        // The reader of the output has enough, as `head` does.
-        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(0),
-        written => written.map(|()| 0).map_err(CliError::io(path.display().to_string())),
+    match write(path, kind, args, &mut Output(io::BufWriter::new(io::stdout().lock()))) {
+        Ok(()) => Ok(0),
+        Err(error) => match lost_output(&error) {
+            // The reader of the output has enough, as `head` does.
+            Some(lost) if lost.kind() == io::ErrorKind::BrokenPipe => Ok(0),
+            Some(lost) => Err(CliError::io("standard output")(lost)),
+            None => Err(CliError::io(path.display().to_string())(error)),
+        },
+    }
+}
+
+/// Standard output, whose errors are told from those of the file that is read.
+struct Output<W: io::Write>(W);
+
+/// What standard output did not take.
+#[derive(Debug, thiserror::Error)]
+#[error("standard output: {0}")]
+struct Lost(io::Error);
+
+fn lost(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), Lost(error))
+}
+
+/// The system's error where standard output is what failed.
+fn lost_output(error: &io::Error) -> Option<io::Error> {
+    let Lost(lost) = error.get_ref()?.downcast_ref()?;
+    Some(lost.raw_os_error().map_or_else(|| lost.kind().into(), io::Error::from_raw_os_error))
+}
+
+impl<W: io::Write> io::Write for Output<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(lost)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().map_err(lost)
     }
 }
 

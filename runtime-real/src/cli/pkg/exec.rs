@@ -11,6 +11,7 @@ use annulus_core::PackageIdent;
 use super::ident;
 use crate::cli::{CliError, Outcome};
 use crate::host::root::Root;
+use crate::launcher;
 use crate::package;
 use crate::prepare;
 
@@ -34,6 +35,7 @@ pub(super) fn run(root: &Root, args: &Args) -> Outcome {
     let env = prepare::package_env(root, &package, &own)?;
     let path = env.get("PATH").map_or("", String::as_str);
     let program = find(&args.program, path);
+    launcher::mind_harmless().map_err(CliError::Runtime)?;
     let source = Command::new(&program).args(&args.args).envs(&env).exec();
     Err(CliError::Program {
         program: PathBuf::from(&args.program),

@@ -10,7 +10,7 @@ use super::options::SpecOptions;
 use crate::cli::target::{self, Remote};
 use crate::cli::{CliError, Global, Outcome, block_on, output, pkg};
 use crate::package::Source;
-use crate::prepare::HOOK_TIMEOUT;
+use crate::prepare::{self, HOOK_TIMEOUT};
 use crate::sup_run::options::ALLOW_ROOT_ENV;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -33,10 +33,22 @@ pub(in crate::cli) struct Args {
 pub(super) fn run(global: &Global, args: &Args) -> Outcome {
     let ident = ident(global, &args.package, args.allow_root)?;
     let request = args.options.load(&ident, args.force)?;
+    warn_of_variable(&ident);
     block_on(async {
         target::connect(global, &args.remote).await?.request(&request, |line| output::line(line)).await?;
         Ok(0)
     })
+}
+
+/// The variable that holds a service's configuration is the supervisor's: one of this command would do nothing, silently.
+pub(in crate::cli) fn warn_of_variable(ident: &PackageIdent) {
+    let variable = prepare::variable(ident.name());
+    if std::env::var_os(&variable).is_some_and(|value| !value.is_empty()) {
+        eprintln!(
+            "warning: {variable} of this command is not read, but that of the supervisor's own environment; \
+             `annulus config apply` and user.toml configure a service that runs"
+        );
+    }
 }
 
 /// The package that the text names; a file is installed first.

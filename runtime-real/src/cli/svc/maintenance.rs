@@ -14,7 +14,7 @@ pub(in crate::cli) enum Command {
         /// The service's package, origin/name
         ident: PackageIdent,
         /// The reason, which status and gateways show
-        #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        #[arg(long, value_name = "TEXT", value_parser = reason)]
         reason: String,
         #[command(flatten)]
         remote: Remote,
@@ -26,6 +26,17 @@ pub(in crate::cli) enum Command {
         #[command(flatten)]
         remote: Remote,
     },
+}
+
+/// It is shown on one line of tables and logs, on this host and others.
+fn reason(text: &str) -> Result<String, &'static str> {
+    if text.trim().is_empty() {
+        Err("a reason has words")
+    } else if text.chars().any(char::is_control) {
+        Err("a reason is one line without control characters")
+    } else {
+        Ok(text.to_owned())
+    }
 }
 
 pub(super) fn run(global: &Global, command: &Command) -> Outcome {

@@ -167,7 +167,11 @@ async fn answer(
             Some(line) => {
                 reply(io, request, &ConsoleLine { line, color: None, bold: false }, false).await?;
             }
-            None if waited < REQUEST_TIMEOUT => {}
+            None if waited < REQUEST_TIMEOUT => {
+                if let Some(line) = request::storing(request, waited) {
+                    reply(io, request, &ConsoleLine { line, color: None, bold: false }, false).await?;
+                }
+            }
             None => {
                 let late = "the supervisor did not finish this within 60 seconds; it may still do so";
                 return Ok(Err(NetErr::new(ErrCode::Internal, late)));

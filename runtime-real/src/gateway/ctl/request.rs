@@ -1,6 +1,8 @@
 //! Carries out requests: one function for each. A request becomes a command or a look at the node; the disk is read
 //! away from the loop.
 
+use std::time::Duration;
+
 use annulus_core::{
     Command, DesiredState, MemberId, PackageIdent, Reply, ServiceName, ServiceSpec, ServiceState,
     ServiceView, StopHow,
@@ -321,6 +323,9 @@ async fn svc_undrain(ctl: &Ctl, request: SvcUndrain) -> Result<Answer, NetErr> {
 
 async fn svc_maintain(ctl: &Ctl, request: SvcMaintain) -> Result<Answer, NetErr> {
     let service = name_of(ctl, request.ident.as_ref()).await?;
+    if request.reason.as_deref().is_some_and(|reason| reason.chars().any(char::is_control)) {
+        return Err(NetErr::new(ErrCode::InvalidPayload, "a reason is one line without control characters"));
+    }
     let (name, on) = (service.clone(), request.reason.is_some());
     let reply = command(ctl, Command::MaintainService { service, reason: request.reason }).await?;
     Ok(Answer::Done(vec![match (reply, on) {
@@ -365,6 +370,9 @@ pub(super) async fn progress(ctl: &Ctl, frame: &Frame) -> Option<String> {
         _ if view.pid.is_some() && view.state == ServiceState::Stopping => {
             "; all of its processes were killed and are not gone yet".to_owned()
         }
+        _ if frame.id != SvcDrain::ID && !view.draining && view.state == ServiceState::Up => {
+            "; the supervisor's disk has yet to take the order".to_owned()
+        }
         _ => String::new(),
     };
     let guard = view.pid.and_then(identity::standing_guard).map_or_else(String::new, |guard| {
@@ -373,6 +381,28 @@ pub(super) async fn progress(ctl: &Ctl, frame: &Frame) -> Option<String> {
         )
     });
     Some(format!("waiting: {name} is {state}{process}{hooks}{next}{guard}"))
+}
+
+/// What a request waits for that counts once it is stored; none for others.
+pub(super) fn storing(frame: &Frame, waited: Duration) -> Option<String> {
+    let stored = [
+        SvcLoad::ID,
+        SvcStart::ID,
+        SvcMaintain::ID,
+        SvcSetCfg::ID,
+        SvcFilePut::ID,
+        SupDepart::ID,
+        SupReset::ID,
+        RingKeyUse::ID,
+        RingInvite::ID,
+        RingInviteRevoke::ID,
+    ];
+    let seconds = waited.as_secs_f64();
+    stored.contains(&frame.id.as_str()).then(|| {
+        format!(
+            "waiting for {seconds:.0} s: this counts once the supervisor's disk has it, which takes its time"
+        )
+    })
 }
 
 async fn sup_problems(ctl: &Ctl) -> Result<Answer, NetErr> {

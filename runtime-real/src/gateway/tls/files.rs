@@ -243,11 +243,30 @@ fn malformed(error: &pki_types::pem::Error) -> String {
 pub(super) fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(Kind::Authorities, path)? {
+        if let Some(why) = signs_nothing(&certificate) {
+            return Err(content(Kind::Authorities, path, why));
+        }
         roots.add(certificate).map_err(|error| {
             content(Kind::Authorities, path, format!("a certificate cannot be used: {error}"))
         })?;
     }
     Ok(roots)
+}
+
+/// Why a certificate can be no authority for others; none for one that can be, or that stands alone.
+fn signs_nothing(certificate: &CertificateDer<'_>) -> Option<&'static str> {
+    let mut itself = RootCertStore::empty();
+    itself.add(certificate.clone().into_owned()).ok()?;
+    let parsed = ParsedCertificate::try_from(certificate).ok()?;
+    let now = pki_types::UnixTime::now();
+    let algorithms = ring::default_provider().signature_verification_algorithms;
+    match verify_server_cert_signed_by_trust_anchor(&parsed, &itself, &[], now, algorithms.all) {
+        Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => Some(
+            "it holds the certificate of a server or client, which is no authority (not CA:TRUE, and signed by another): \
+             nothing could be checked with it. Name the file of the authority that signed it",
+        ),
+        _ => None,
+    }
 }
 
 /// Checks what clients would: that the certificate is well-formed, counts now, and is one of a server. Who has signed it

@@ -1,6 +1,6 @@
 //! The guard of a program that no launcher starts: the hook of a package, which a command or the supervisor runs itself. Ends
 //! the program and all that it started when the program has ended, when the starting thread or its process ends, and when
-//! it is told to (SIGTERM).
+//! it is told to (SIGTERM). What a keeper leaves that is killed itself, the process that started it ends (`orphans`).
 //!
 //! It stands between the two: the process that becomes the program forks once more on its way, and the first copy stays. Its
 //! exit code is the program's, or 128 and the number of the signal that ended it.

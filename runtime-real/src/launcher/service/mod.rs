@@ -414,7 +414,7 @@ impl Services {
 }
 
 /// Waits for a process that has ended; -1 means any.
-pub(in crate::launcher) fn reap(pid: Pid) -> Option<(Pid, ExitStatus)> {
+pub(super) fn reap(pid: Pid) -> Option<(Pid, ExitStatus)> {
     loop {
         return match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::Exited(pid, code)) => Some((pid, ExitStatus::Code(code))),
