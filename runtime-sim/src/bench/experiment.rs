@@ -22,6 +22,8 @@ use crate::engine::view;
 
 /// How long a preloaded ring runs before anything is measured.
 const SETTLE: Duration = Duration::from_secs(5);
+/// In a ring with a key each member also hears from each other one who it is, and with which keys it can be reached.
+const SETTLE_KEYED: Duration = Duration::from_secs(400);
 /// How long an experiment waits for the event that it measures.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// How long the halves of a ring do not hear of each other.
@@ -71,7 +73,7 @@ fn preloaded(args: &Args) -> World {
 
 pub(super) fn settled(args: &Args) -> World {
     let mut world = preloaded(args);
-    world.run_until(Instant::ZERO + SETTLE);
+    world.run_until(Instant::ZERO + if args.keyed { SETTLE_KEYED } else { SETTLE });
     world
 }
 

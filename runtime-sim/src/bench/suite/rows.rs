@@ -211,13 +211,13 @@ fn idle(plan: &Plan) -> Vec<Batch> {
             ],
         },
         Batch {
-            what: "idle, 1,000 members, with a key",
-            runs: with_seeds(&Args { keyed: true, ..args(plan, 1_000) }, plan.repetitions),
+            what: "idle, 100 members, with a key",
+            runs: with_seeds(&Args { keyed: true, ..small.clone() }, plan.repetitions),
             rival: None,
             // Nine tenths of the bound of a ring without one.
             rows: vec![
-                Row::new("speed_keyed", "simulator speed, 1,000 idle members with a key", UNIT, SPEED)
-                    .best(Fold::Highest, Bound::AtLeast(270_000.0)),
+                Row::new("speed_keyed", "simulator speed, 100 idle members with a key", UNIT, SPEED)
+                    .best(Fold::Highest, Bound::AtLeast(450_000.0)),
             ],
         },
         Batch {
