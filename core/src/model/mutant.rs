@@ -292,7 +292,6 @@ mutants! {
     WellUnchecked "well-unchecked" "service/instance/acting.rs" "A leader that was replaced counts as well before it was checked.";
     PackageIntervalIgnored "package-interval-ignored" "service/instance/check.rs" "The package does not say how often it is checked.";
     CheckedTogether "checked-together" "service/instance/checks.rs" "Services that were started together are checked together.";
-    HealthEndsWithTheSupervisor "health-ends-with-the-supervisor" "service/instance/start.rs" "What the last supervisor found of a process that it left is forgotten.";
     HealthOutlivesTheProcess "health-outlives-the-process" "service/instance/checks.rs" "The finding about a process that is gone counts for the next.";
     IllCheckedRarely "ill-checked-rarely" "service/instance/checks.rs" "A service that is not well is checked as rarely as one that is.";
     DrainNotShortened "drain-not-shortened" "service/instance/drain.rs" "A stop does not bound the drain that an operator began.";
@@ -312,6 +311,7 @@ mutants! {
     FailedFilesForgotten "failed-files-forgotten" "service/instance/run.rs" "Files that could not be written are not written again.";
     LateResultsCount "late-results-count" "service/instance/run.rs" "The results of work beside the last process count for the next.";
     ReconfigureForFiveMinutes "reconfigure-for-five-minutes" "service/instance/run.rs" "A reconfigure hook has the time of an init hook.";
+    HealthEndsWithTheSupervisor "health-ends-with-the-supervisor" "service/instance/start.rs" "What the last supervisor found of a process that it left is forgotten.";
     OtherPackageAdopted "other-package-adopted" "service/instance/start.rs" "An adopted process of another package than the wanted one runs on.";
     PostStopForgetsTheCrash "post-stop-forgets-the-crash" "service/instance/start.rs" "A crash counts as an ordered end after the post-stop hook.";
     ReplacedPackageAdopted "replaced-package-adopted" "service/instance/start.rs" "An adopted process of an older build than the prepared one runs on.";
