@@ -248,7 +248,31 @@ impl Keyring {
             ctx.event(after, EventKind::RingKeyChanged { ring_key, step, by });
         }
         self.follow_ring(ctx, after);
+        self.end_older(ctx, after);
         self.look(ctx);
+    }
+
+    /// Older keys that came to this member with the current one, by an invitation, open as long as they do elsewhere.
+    fn end_older(&mut self, ctx: &mut Context<'_>, after: Follows) {
+        let Some(fact) = self.facts.get(&self.speaks).filter(|fact| fact.is_current) else { return };
+        // A date ahead of the clock gives no longer time than the key's own.
+        let since = fact.since.as_millis().min(ctx.wall.as_millis());
+        let until = UnixTime::from_millis(since.saturating_add(fact.grace_ms));
+        let speaks = self.speaks;
+        let is_endless = |(key, end): &(&RingKeyId, &mut Option<UnixTime>)| {
+            **key < speaks && !key.is_clear() && end.is_none()
+        };
+        let mut is_told = false;
+        for (key, end) in self.opens.iter_mut().filter(is_endless) {
+            *end = Some(until);
+            is_told = true;
+            let (ring_key, step) = (*key, KeyStep::Retired);
+            ctx.event(after, EventKind::RingKeyChanged { ring_key, step, by: None });
+        }
+        assert!(self.opens.get(&speaks) == Some(&None), "what a member speaks with has no end");
+        if is_told {
+            self.tell();
+        }
     }
 
     /// The runtime can open these keys too.

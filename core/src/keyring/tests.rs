@@ -270,7 +270,7 @@ fn dropped(news: &[KeyringEvent]) -> Vec<u64> {
 #[test]
 fn a_retired_key_stays_retired_though_its_copy_lies_there() {
     let mut bench = Bench::new(&[2, 3], None);
-    bench.told(3, true, 60_000);
+    bench.told(3, true, 60_000_000);
     let last = bench.keyring.statement();
     let mut bench = Bench { keyring: Bench::keyring(&[1, 2, 3, 4], Some(&last)), ..bench };
     let (news, _) = bench.act(|keyring, ctx| keyring.handle_started(ctx, true));
@@ -279,6 +279,22 @@ fn a_retired_key_stays_retired_though_its_copy_lies_there() {
     bench.told(4, true, 1_000);
     let (news, _) = bench.act(|keyring, ctx| keyring.handle_held(ctx, &[key(1)]));
     assert_eq!(dropped(&news), [1], "what came late is not kept");
+}
+
+#[test]
+fn older_keys_that_came_with_an_invitation_open_as_long_as_elsewhere() {
+    let mut bench = Bench::new(&[1, 2], None);
+    assert_eq!(bench.keyring.opens.get(&key(1)), Some(&None), "the ring has said nothing yet");
+    let (news, steps) = bench.told(2, true, 1_060_000);
+    assert_eq!(steps, [(1, KeyStep::Retired)]);
+    let told =
+        news.iter().any(|news| matches!(news, KeyringEvent::Tell(keys) if keys.opens[0].until.is_some()));
+    assert!(told, "the ring hears until when");
+    let until = Some(Some(UnixTime::from_millis(1_060_005)));
+    assert_eq!(bench.keyring.opens.get(&key(1)).copied(), until, "counted from when it became current");
+    bench.told(2, true, 9_000_000);
+    assert_eq!(bench.keyring.opens.get(&key(1)).copied(), until, "and only once");
+    assert_eq!(bench.pass(61_000).1, [(1, KeyStep::Dropped)]);
 }
 
 #[test]

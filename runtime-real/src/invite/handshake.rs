@@ -6,7 +6,7 @@
 //!          inviter's id, by the hash of the secret
 //! inviter  32 bytes: another such key, 32 bytes: its member key (Ed25519), 64 bytes: its signature of all of that
 //! joiner   a record: the secret itself, its member key, its signature of all of that
-//! inviter  a record: the ring's key and where members are, or why not
+//! inviter  a record: the ring's keys and where members are, or why not
 //! joiner   a record: it has stored them
 //! inviter  a record: it knows
 //! ```
@@ -67,6 +67,9 @@ pub struct Answer {
     /// The member that used the invitation.
     #[prost(bytes = "vec", tag = "5")]
     pub by: Vec<u8>,
+    /// Older keys of the ring that members still open messages with, as the texts of their files.
+    #[prost(string, repeated, tag = "6")]
+    pub older: Vec<String>,
 }
 
 /// Why one who knows the secret is refused.
@@ -262,6 +265,24 @@ impl Hello {
     }
 }
 
+/// The member that a joiner says it is, where it shows the secret of this hash and has signed what was `said` before.
+///
+/// # Errors
+/// It is not so, or no such message.
+pub fn joiner_of(ask: &[u8], said: &[u8], verifier: &Verifier, own: &dyn Sign) -> io::Result<MemberId> {
+    let ask: Ask = decode(ask)?;
+    let shown = Verifier::of(&ask.secret);
+    let is_right = bool::from(shown.key().as_bytes().ct_eq(verifier.key().as_bytes()));
+    let (key, signature) = (ask.key.try_into(), ask.signature.try_into());
+    let (Ok(key), Ok(signature)) = (key.map(PublicKey), signature.map(Signature)) else {
+        return Err(unreadable());
+    };
+    if !is_right || ask.secret.len() != SECRET_BYTES || !own.verify(&key, said, &signature) {
+        return Err(unreadable());
+    }
+    Ok(own.id_of(&key))
+}
+
 /// The inviter's end of a connection, on which the joiner has shown its secret.
 pub struct Inviter<S> {
     stream: S,
@@ -290,20 +311,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inviter<S> {
         stream.write_all(&[&greeted.inviter[..], &greeted.key, &signature.0].concat()).await?;
         stream.flush().await?;
         let [mut inward, outward] = greeted.directions(verifier, &shared);
-        let ask: Ask = decode(&inward.read(&mut stream).await?)?;
-        let shown = Verifier::of(&ask.secret);
-        let is_right = bool::from(shown.key().as_bytes().ct_eq(verifier.key().as_bytes()));
-        let (key, signature) = (ask.key.try_into(), ask.signature.try_into());
-        let (Ok(key), Ok(signature)) = (key.map(PublicKey), signature.map(Signature)) else {
-            return Err(unreadable());
-        };
-        if !is_right
-            || ask.secret.len() != SECRET_BYTES
-            || !own.verify(&key, &greeted.by_joiner(), &signature)
-        {
-            return Err(unreadable());
-        }
-        Ok(Self { stream, inward, outward, joiner: own.id_of(&key) })
+        let ask = inward.read(&mut stream).await?;
+        let joiner = joiner_of(&ask, &greeted.by_joiner(), verifier, own)?;
+        Ok(Self { stream, inward, outward, joiner })
     }
 
     /// Answers.

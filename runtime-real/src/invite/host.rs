@@ -1,4 +1,4 @@
-//! The inviting supervisor's end: hears who comes by an invitation, and hands the ring's key to one member for each. A stranger gets
+//! The inviting supervisor's end: hears who comes by an invitation, and hands the ring's keys to one member for each. A stranger gets
 //! no word.
 
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use annulus_core::{MemberId, MemberRecord, Sign, State, UnixTime};
+use annulus_core::{MemberId, MemberRecord, Node, RingKeyId, Sign, State, UnixTime};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -264,16 +264,25 @@ impl Host {
 
     /// The answer to a member that comes by an invitation, which is its own on disk then.
     async fn admit(&self, id: &str, joiner: MemberId) -> Result<Result<Answer, Refused>, String> {
-        let look = |node: &annulus_core::Node| (node.speaks_with(), peers(node.members(), node.id()));
-        let (speaks, peers) = self.handle.read(look).await.map_err(|gone| gone.to_string())?;
+        let look = |node: &Node| (node.speaks_with(), opens(node), peers(node.members(), node.id()));
+        let (speaks, opens, peers) = self.handle.read(look).await.map_err(|gone| gone.to_string())?;
         let key = self.keeper.held().get(&speaks);
         let key = key.ok_or("it speaks in the clear, though its ring has a key")?;
+        // Members that have not got the current key yet are understood by the new one from its first message.
+        let older = opens.iter().filter(|open| **open < speaks && !open.is_clear());
+        let older = older.filter_map(|open| self.keeper.held().get(open));
+        let older = older.map(|held| held.file().to_text()).collect();
         let (register, now) = (self.invitations.register.clone(), self.invitations.clock.wall());
         let id = id.to_owned();
         let admitted = tokio::task::spawn_blocking(move || register.admit(&id, &joiner, now)).await;
         let admitted = admitted.map_err(|failed| failed.to_string())?.map_err(|error| error.to_string())?;
-        Ok(admitted.map(|()| Answer { key: key.file().to_text(), peers, ..Answer::default() }))
+        Ok(admitted.map(|()| Answer { key: key.file().to_text(), older, peers, ..Answer::default() }))
     }
+}
+
+/// The keys with which this member opens messages.
+fn opens(node: &Node) -> Vec<RingKeyId> {
+    node.ring_keys().map(|view| view.opens.iter().map(|open| open.key).collect()).unwrap_or_default()
 }
 
 /// Where some other members are; permanent ones first, because they stay.

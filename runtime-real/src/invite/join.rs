@@ -1,10 +1,11 @@
-//! The new host's end: goes to the member that invited, and comes back with the key of the ring. Stores nothing itself.
+//! The new host's end: goes to the member that invited, and comes back with the keys of the ring. Stores nothing itself.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use annulus_core::limits::OPEN_KEYS_MAX;
 use annulus_core::{MemberId, Sign, UnixTime};
 use thiserror::Error;
 use tokio::net::lookup_host;
@@ -103,6 +104,8 @@ pub enum JoinError {
 pub struct Granted<S> {
     /// The key of the ring.
     pub key: KeyFile,
+    /// Older ones that members still open messages with, the oldest first.
+    pub older: Vec<KeyFile>,
     /// Where members are, that one first.
     pub peers: Vec<String>,
     /// Where it was reached.
@@ -211,10 +214,10 @@ async fn once<T: Transport>(
         let reason = words(refusal, &answer, own.id());
         return Err(Failed::Ever(JoinError::Refused { address, invitation, reason }));
     }
-    let key = key(&answer, &line.ring).map_err(|reason| {
+    let (key, older) = keys(&answer, &line.ring).map_err(|reason| {
         Failed::Ever(JoinError::Key { address: address.clone(), ring: line.ring.clone(), reason })
     })?;
-    Ok(Granted { key, peers: peers(address, &answer.peers), address: address.clone(), joiner })
+    Ok(Granted { key, older, peers: peers(address, &answer.peers), address: address.clone(), joiner })
 }
 
 async fn connect<T: Transport>(transport: &T, address: &Address) -> io::Result<T::Stream> {
@@ -240,9 +243,29 @@ async fn connect<T: Transport>(transport: &T, address: &Address) -> io::Result<T
     Err(last)
 }
 
-/// The key of the ring in an answer.
-fn key(answer: &Answer, ring: &str) -> Result<KeyFile, String> {
-    let file = KeyFile::parse(&answer.key, Path::new("what it sent")).map_err(|error| error.to_string())?;
+/// The keys of the ring in an answer: the one that it speaks with, and the older ones.
+///
+/// # Errors
+/// What is wrong, in words.
+pub fn keys(answer: &Answer, ring: &str) -> Result<(KeyFile, Vec<KeyFile>), String> {
+    let current = key(&answer.key, ring)?;
+    if answer.older.len() >= OPEN_KEYS_MAX {
+        return Err(format!(
+            "it sends {} older keys, and a member opens {OPEN_KEYS_MAX}",
+            answer.older.len()
+        ));
+    }
+    let mut older = answer.older.iter().map(|text| key(text, ring)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(newer) = older.iter().find(|older| older.id.revision() > current.id.revision()) {
+        return Err(format!("it calls {} older, which is newer than {}", newer.id, current.id));
+    }
+    older.sort_by(|one, two| one.id.cmp(&two.id));
+    Ok((current, older))
+}
+
+/// A key of the ring in an answer.
+fn key(text: &str, ring: &str) -> Result<KeyFile, String> {
+    let file = KeyFile::parse(text, Path::new("what it sent")).map_err(|error| error.to_string())?;
     if file.kind != KeyKind::Shared {
         return Err(format!("it is {}", file.kind.words()));
     }
@@ -253,7 +276,8 @@ fn key(answer: &Answer, ring: &str) -> Result<KeyFile, String> {
 }
 
 /// The peers to join through: the member that invited as it was reached, then others.
-fn peers(reached: &Address, told: &[String]) -> Vec<String> {
+#[must_use]
+pub fn peers(reached: &Address, told: &[String]) -> Vec<String> {
     let first = match reached.host().parse::<IpAddr>() {
         Ok(ip) => SocketAddr::new(ip, reached.port()).to_string(),
         Err(_) => reached.to_string(),

@@ -192,10 +192,15 @@ impl JoinLine {
     pub fn to_text(&self) -> String {
         let addresses: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
         let secret = base32(&self.secret.0);
-        let text = format!("{BEGIN}/{}/{}/{}/{secret}", self.ring, addresses.join(","), self.inviter);
-        let check = check(&text);
-        format!("{text}/{check}")
+        with_check(&format!("{BEGIN}/{}/{}/{}/{secret}", self.ring, addresses.join(","), self.inviter))
     }
+}
+
+/// The line that begins with this text: its last part is the one that checks the others.
+#[must_use]
+pub fn with_check(text: &str) -> String {
+    let check = check(text);
+    format!("{text}/{check}")
 }
 
 fn check(text: &str) -> String {

@@ -1,7 +1,7 @@
 //! `--join`: how a supervisor comes into a ring by an invitation, and how it comes back into that ring when it is started again.
 //!
-//! What it got is the key, in the key cache, and a small file in the data directory that names the ring and some members. That
-//! file is written last, and from then on the invitation is not needed any more.
+//! What it got is the key, in the key cache; copies of it and of the older keys that members still open, in the data directory;
+//! and there a small file that names the ring and some members. That file is written last, and from then on the invitation is not needed any more.
 
 use std::fmt;
 use std::fs;
@@ -373,6 +373,13 @@ impl Joining {
         let transport = TokioTransport::speaking_from(settings.gossip.ip());
         let granted: Granted<_> = join::join(&transport, line, &own, Clock::host()).await?;
         let path = self.cache.store(&granted.key)?;
+        let own = self.sup.ring_keys();
+        let kept = granted.older.iter().chain([&granted.key]).filter_map(HeldKey::of);
+        for key in kept {
+            // The current one is the last: without it a supervisor takes the file in the cache.
+            ring_keys::keep(&own, &key)
+                .map_err(|source| JoiningError::Record { path: own.clone(), source })?;
+        }
         let invitation = line.secret.verifier().id();
         let joined =
             Joined { ring: line.ring.clone(), invitation: invitation.clone(), peers: granted.peers.clone() };
@@ -380,8 +387,8 @@ impl Joining {
         joined.apply(settings);
         tracing::info!(
             ring = line.ring, %invitation, inviter = %line.inviter,
-            "joined ring {} by invitation {invitation} of member {}: its key {} is in {}",
-            line.ring, line.inviter, granted.key.id, path.display()
+            "joined ring {} by invitation {invitation} of member {}: its key {} is in {}; {} older keys open messages, too",
+            line.ring, line.inviter, granted.key.id, path.display(), granted.older.len()
         );
         let held = HeldKey::of(&granted.key).expect("an answer was looked at: it has the key of a ring");
         granted.confirm().await;

@@ -97,7 +97,7 @@ fn redis_has_a_leader_loses_it_and_goes_on() {
 }
 
 #[test]
-fn the_keyed_demonstration_hears_no_stranger_changes_its_key_and_seals_a_configuration() {
+fn the_keyed_demonstration_hears_no_stranger_changes_its_key_seals_a_configuration_and_invites() {
     let tmp = tempfile::tempdir().expect("a directory");
     let (code, stdout, stderr) = finish(annulus().env("TMPDIR", tmp.path()).args(["demo", "keys"]));
     assert_eq!(code, 0, "{stdout}\n{stderr}");
@@ -110,6 +110,10 @@ fn the_keyed_demonstration_hears_no_stranger_changes_its_key_and_seals_a_configu
         "no member was lost",
         "name = \"(sealed)\"",
         "no supervisor has stored it readably",
+        "alpha$ annulus ring invite --for 10m",
+        "      annulus-join-1/demo/127.0.0.1:",
+        "delta$ annulus sup run --join LINE",
+        "which no other host can use any more",
         "Nothing is left running",
     ] {
         assert!(stdout.contains(text), "{text:?} is missing in\n{stdout}");

@@ -3,15 +3,17 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 
 use annulus::invite::line::{Address, JoinLine};
 use serde_json::Value;
 
+use crate::keyed_ring::{give, key, keyed};
 use crate::support::{Supervisor, annulus, eventually, finish};
 
 const LOCAL: [&str; 2] = ["--profile", "local"];
@@ -290,6 +292,121 @@ fn one_between_that_swaps_keys_gets_nothing_and_one_that_listens_reads_nothing()
     let _ = again.read_to_end(&mut answer);
     assert!(!answer.windows(key.len()).any(|part| part == key), "the key");
     assert_eq!(answers(&one, "joined"), 1);
+}
+
+/// Passes on what a joiner says, and what is answered as far as the greeting; then nothing more, until it `passes` all.
+fn losing_answers(to: SocketAddr) -> (SocketAddr, mpsc::Receiver<()>, Arc<AtomicBool>) {
+    /// A key, a key and a signature.
+    const GREETING_BYTES: usize = 32 + 32 + 64;
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let (at, (lost, loses)) = (listener.local_addr().expect("bound"), mpsc::channel());
+    let passes = Arc::new(AtomicBool::new(false));
+    let is_passing = Arc::clone(&passes);
+    std::thread::spawn(move || {
+        while let Ok((near, _)) = listener.accept() {
+            let far = TcpStream::connect(to).expect("the member listens");
+            let (mut asks, mut asked) = (near.try_clone().expect("cloned"), far.try_clone().expect("cloned"));
+            std::thread::spawn(move || drop(std::io::copy(&mut asks, &mut asked)));
+            let (mut answers, mut answered, lost) = (far, near, lost.clone());
+            if is_passing.load(Ordering::SeqCst) {
+                std::thread::spawn(move || drop(std::io::copy(&mut answers, &mut answered)));
+                continue;
+            }
+            std::thread::spawn(move || {
+                let mut greeting = [0; GREETING_BYTES];
+                let mut answer = [0; 1];
+                let heard = answers.read_exact(&mut greeting).is_ok()
+                    && answered.write_all(&greeting).is_ok()
+                    && answers.read_exact(&mut answer).is_ok();
+                let _ = (answers.shutdown(Shutdown::Both), answered.shutdown(Shutdown::Both));
+                if heard {
+                    let _ = lost.send(());
+                }
+            });
+        }
+    });
+    (at, loses, passes)
+}
+
+#[test]
+fn an_answer_that_was_lost_is_given_again_to_that_member_alone() {
+    let one = inviter();
+    let (at_loser, loses, passes) = losing_answers(one.gossip);
+    let line = invite(&one);
+    let text = at(&line, at_loser);
+    let root = tempfile::tempdir().expect("a directory");
+    let mut command = annulus();
+    command.arg("--root").arg(root.path()).args(["sup", "run", "--join", &text]).args(LOCAL);
+    command.args([
+        "--listen-gossip",
+        "127.0.0.1:0",
+        "--listen-http",
+        "127.0.0.1:0",
+        "--listen-ctl",
+        "127.0.0.1:0",
+    ]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary runs");
+    for time in ["once", "and again, since it repeats"] {
+        let lost = loses.recv_timeout(crate::support::DEADLINE);
+        assert!(lost.is_ok(), "the member answers {time}");
+    }
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    assert_eq!(list(&one)[0]["state"], "answered");
+    assert!(
+        !root.path().join("cache/keys").exists() && !root.path().join("sup/default/data/JOINED").exists()
+    );
+
+    let fresh = tempfile::tempdir().expect("a directory");
+    let (code, said) = refused(fresh.path(), &["--join", &line.to_text()]);
+    assert!(code == 11 && said.contains("used it at"), "another host has the same line: {code}: {said}");
+    assert!(!fresh.path().join("cache/keys").exists());
+
+    passes.store(true, Ordering::SeqCst);
+    let peer = one.gossip.to_string();
+    let again = [&["sup", "run", "--join", &text, "--peer", &peer], &LOCAL[..]].concat();
+    let two = Supervisor::start_in(root, &again, &[]);
+    both_are_alive(&one, &two);
+    let entry = eventually("it is used", || list(&one).pop().filter(|entry| entry["state"] == "used"));
+    assert_eq!(entry["used_by"], *two.member);
+}
+
+#[test]
+fn a_host_that_joins_after_a_rotation_opens_the_older_key_as_long_as_others() {
+    let one = keyed("blue", &key("blue", 1, 7).0, &[]);
+    give(one.root(), &key("blue", 2, 8).0);
+    let (code, _, stderr) = one.run(&["ring", "key", "use", "blue", "--grace", "1h"]);
+    assert_eq!(code, 0, "{stderr}");
+    let status = |of: &Supervisor| -> Value {
+        let (code, out, stderr) = of.run(&["ring", "key", "status", "--json"]);
+        assert_eq!(code, 0, "{stderr}");
+        serde_json::from_str(&out).expect("JSON")
+    };
+    let state =
+        |status: &Value, at: usize| status["keys"][at]["state"].as_str().unwrap_or_default().to_owned();
+    eventually("the new key is current", || {
+        let status = status(&one);
+        (state(&status, 0) == "retired" && state(&status, 1) == "current").then_some(())
+    });
+    let mut two = joins(&invite(&one).to_text());
+    both_are_alive(&one, &two);
+    for life in 0..2 {
+        let old = eventually("the older key opens there until its time is over", || {
+            let old = status(&two)["keys"][0].clone();
+            let both = old["opened_by"].as_array().is_some_and(|by| by.len() == 2);
+            (both && old["state"] == "retired" && old["until_ms"].is_u64()).then_some(old)
+        });
+        let theirs = status(&one)["keys"][0]["until_ms"].as_u64().expect("retired");
+        assert!(
+            old["until_ms"].as_u64().expect("a time").abs_diff(theirs) < 60_000,
+            "life {life}: {old} {theirs}"
+        );
+        if life == 0 {
+            end(&two);
+            two.restart(&LOCAL);
+            both_are_alive(&one, &two);
+        }
+    }
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub(crate) fn key(ring: &str, revision: u32, fill: u8) -> (String, SharedKey) {
 }
 
 /// Puts a key into the cache of a root.
-fn give(root: &Path, key: &str) {
+pub(crate) fn give(root: &Path, key: &str) {
     let keys = root.join("cache/keys");
     fs::create_dir_all(&keys).expect("made");
     let path = keys.join(format!("{}.sym.key", key.lines().nth(1).expect("a name")));

@@ -1,5 +1,5 @@
-//! `annulus demo keys`: a ring with a key, a stranger whom it does not hear, another key for the ring while it works, and a
-//! configuration that only a group can read. Its commands are those that an operator types, and are shown as they are run.
+//! `annulus demo keys`: a ring with a key, a stranger whom it does not hear, another key for the ring while it works, a
+//! configuration that only a group can read, and a host that comes in by an invitation. Its commands are those that an operator types, and are shown as they are run.
 
 use std::fs;
 use std::path::Path;
@@ -11,12 +11,14 @@ use tokio::process::Command;
 use tokio::time::sleep;
 
 use super::supervisor::{self, Supervisor};
-use super::{Demo, NAMES, http, plan};
+use super::{Demo, NAMES, alive, http, plan};
 
 /// The name of the ring and of its key.
 const RING: &str = "demo";
 const ORG: &str = "acme";
 const USER: &str = "bob";
+/// The host that is invited.
+const INVITED: &str = "delta";
 /// The group whose configuration is sealed, without its organization and with it.
 const GROUP: &str = "responder.default";
 const GROUP_OF_ORG: &str = "responder.default@acme";
@@ -30,8 +32,9 @@ impl Demo {
     pub(super) async fn perform_keys(&mut self) -> Result<(), String> {
         self.story.keys_title();
         let addrs =
-            supervisor::free_addrs(NAMES.len() + 1).map_err(|e| format!("no free port on loopback: {e}"))?;
-        let (own, stranger) = addrs.split_at(NAMES.len());
+            supervisor::free_addrs(NAMES.len() + 2).map_err(|e| format!("no free port on loopback: {e}"))?;
+        let (own, others) = addrs.split_at(NAMES.len());
+        let [stranger, invited] = others else { return Err("no addresses for two more hosts".to_owned()) };
         let step = self.story.step("building and installing the example package");
         let roots = self.install(own, &plan::RESPONDER)?;
         self.story.done(step);
@@ -48,14 +51,14 @@ impl Demo {
         self.until("run the service", async |demo: &mut Self| demo.answering().await).await?;
         self.story.done(step);
 
-        self.meet_a_stranger(stranger).await?;
+        self.meet_a_stranger(*stranger).await?;
         self.change_the_key().await?;
-        self.seal_a_configuration().await
+        self.seal_a_configuration().await?;
+        self.invite_a_host(*invited).await
     }
 
     /// A supervisor without the key speaks to the ring, which does not answer.
-    async fn meet_a_stranger(&mut self, addrs: &[supervisor::Addrs]) -> Result<(), String> {
-        let own = *addrs.first().ok_or("no address for the stranger")?;
+    async fn meet_a_stranger(&mut self, own: supervisor::Addrs) -> Result<(), String> {
         self.story.remark("a stranger starts beside the ring, without its key");
         let root = self.root_of("stranger")?;
         fs::create_dir_all(root.path()).map_err(|e| format!("{}: {e}", root.path().display()))?;
@@ -147,7 +150,40 @@ impl Demo {
         if holds(&data, SECRET.as_bytes())? {
             return Err(format!("{SECRET:?} can be read in {}", data.display()));
         }
-        self.story.remark("each service has it, and no supervisor has stored it readably\n");
+        self.story.remark("each service has it, and no supervisor has stored it readably");
+        Ok(())
+    }
+
+    /// A fourth host has nothing but the line that alpha prints.
+    async fn invite_a_host(&mut self, own: supervisor::Addrs) -> Result<(), String> {
+        let at = self.supervisors[0].addrs.gossip.to_string();
+        let line = self.run(0, &["ring", "invite", "--for", "10m", "--address", &at]).await?;
+        let line = line.trim_end().to_owned();
+        self.story.quote(&line);
+        self.story.command(INVITED, "sup run --join LINE");
+        let root = self.root_of(INVITED)?;
+        fs::create_dir_all(root.path()).map_err(|e| format!("{}: {e}", root.path().display()))?;
+        let options = ["--join".to_owned(), line];
+        let start = supervisor::Start { peers: &[], options: &options };
+        let mut invited = Supervisor::start(INVITED, root, own, &start, &self.program)?;
+        let step = self.story.step("waiting until it and alpha see all four");
+        let arrived = self
+            .until("let the invited host in", async |demo: &mut Self| {
+                let everyone = Some(NAMES.len() + 1);
+                alive(&invited).await == everyone && alive(&demo.supervisors[0]).await == everyone
+            })
+            .await;
+        let shown = match arrived {
+            Ok(()) => self.run(0, &["ring", "invite", "--list"]).await,
+            Err(error) => Err(format!("{error}\n{INVITED}:\n{}", invited.log_tail())),
+        };
+        invited.term();
+        invited.wait().await;
+        let shown = shown?;
+        self.story.done(step);
+        shown.lines().for_each(|line| self.story.quote(line));
+        self.story
+            .remark("it got the ring's keys from alpha by that line, which no other host can use any more\n");
         Ok(())
     }
 

@@ -54,7 +54,7 @@ pub enum What {
     Ring,
     /// A group of Redis servers that loses its leader and gets it back.
     Redis,
-    /// A ring with a key, a stranger, and a configuration that only a group can read.
+    /// A ring with a key, a stranger, a configuration that only a group can read, and an invitation.
     Keys,
 }
 

@@ -25,9 +25,10 @@ fn line(inviter: MemberId, hosts: &[u8]) -> JoinLine {
     }
 }
 
-async fn tried(net: &MemoryTransport, line: &JoinLine) -> Result<(KeyFile, Vec<String>), JoinError> {
+async fn tried(net: &MemoryTransport, line: &JoinLine) -> Result<(Vec<KeyFile>, Vec<String>), JoinError> {
     let granted = join(&net.host(address(9)), line, &MemberKey::generate(), Clock::host()).await?;
-    let got = (granted.key.clone(), granted.peers.clone());
+    let keys = granted.older.iter().chain([&granted.key]).cloned().collect();
+    let got = (keys, granted.peers.clone());
     granted.confirm().await;
     Ok(got)
 }
@@ -62,17 +63,22 @@ async fn the_address_at_which_it_is_reached_counts_and_later_too() {
     let line = line(own.id(), &[1, 2]);
     let peers =
         ["10.0.0.2:9638", "10.0.0.3:7", "0.0.0.0:9", "[::1]:0", "nonsense"].map(str::to_owned).to_vec();
-    let answer = Answer { key: KEY.to_owned(), peers, ..Answer::default() };
+    let older = vec![KEY.replace("20261122", "20260801"), KEY.replace("20261122", "20260701")];
+    let answer = Answer { key: KEY.to_owned(), older, peers, ..Answer::default() };
     let (at, to) = (net.clone(), line.clone());
     tokio::spawn(async move {
         sleep(Duration::from_secs(4)).await;
         answers(at, 2, to, own, answer).await;
     });
-    let (key, peers) = tried(&net, &line).await.expect("joined");
+    let (keys, peers) = tried(&net, &line).await.expect("joined");
+    assert_eq!(peers, ["10.0.0.2:9638", "10.0.0.3:7"]);
+    let revisions: Vec<&str> = keys.iter().map(|key| key.id.revision()).collect();
     assert_eq!(
-        (key.to_text().as_str(), peers),
-        (KEY, vec!["10.0.0.2:9638".to_owned(), "10.0.0.3:7".to_owned()])
+        revisions,
+        ["20260701015215", "20260801015215", "20261122015215"],
+        "the current one is the last"
     );
+    assert_eq!(keys[2].to_text(), KEY);
 }
 
 #[tokio::test(start_paused = true)]
@@ -119,14 +125,24 @@ async fn noise_and_other_keys_are_no_answer() {
 async fn what_is_refused_says_why_and_what_to_do() {
     let by = MemberKey::generate().id().as_bytes().to_vec();
     let other_ring = KEY.replace("blue", "green");
+    let newer = KEY.replace("20261122015215", "20261231000000");
     for (answer, why) in [
         (Answer { refusal: Some(Refusal::Expired.into()), ..Answer::default() }, "expired at 1970-01-01"),
         (Answer { refusal: Some(Refusal::Revoked.into()), ..Answer::default() }, "took it back"),
         (Answer { refusal: Some(Refusal::Used.into()), by, ..Answer::default() }, "a stranger had the line"),
         (Answer { refusal: Some(Refusal::Clock.into()), ..Answer::default() }, "set the clock there"),
         (Answer { refusal: Some(99), ..Answer::default() }, "its log says why"),
-        (Answer { key: other_ring, ..Answer::default() }, "it is of ring \"green\""),
+        (Answer { key: other_ring.clone(), ..Answer::default() }, "it is of ring \"green\""),
         (Answer { key: "x".to_owned(), ..Answer::default() }, "no key of ring"),
+        (
+            Answer { key: KEY.to_owned(), older: vec![other_ring], ..Answer::default() },
+            "it is of ring \"green\"",
+        ),
+        (
+            Answer { key: KEY.to_owned(), older: vec![newer], ..Answer::default() },
+            "it calls blue-20261231000000 older",
+        ),
+        (Answer { key: KEY.to_owned(), older: vec![KEY.to_owned(); 9], ..Answer::default() }, "9 older keys"),
     ] {
         let (net, own) = (MemoryTransport::new(address(1)), MemberKey::generate());
         let line = line(own.id(), &[1]);
