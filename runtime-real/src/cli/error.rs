@@ -22,6 +22,18 @@ pub enum CliError {
     /// The supervisor refused, or could not be asked.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// A member that was named by its address for gossip takes no commands there.
+    #[error(
+        "no supervisor answers at {addr}, the ctl gateway of --peer {peer}: it listens on its own host alone unless it is started \
+         with --listen-ctl (`annulus sup run --listen-ctl 0.0.0.0:9632`, which wants --ring or TLS); or name a member that does, \
+         or its gateway with --remote-sup HOST:PORT"
+    )]
+    NoCtlAtPeer {
+        /// The member, as it was named.
+        peer: String,
+        /// Where its gateway was looked for.
+        addr: String,
+    },
     /// The ctl secret cannot be read or made.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -189,7 +201,9 @@ impl CliError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::NotRunning { .. } | Self::Client(ClientError::NotRunning { .. }) => exit::NO_SUPERVISOR,
+            Self::NotRunning { .. }
+            | Self::NoCtlAtPeer { .. }
+            | Self::Client(ClientError::NotRunning { .. }) => exit::NO_SUPERVISOR,
             Self::Client(
                 ClientError::Unauthorized { .. }
                 | ClientError::NotPermitted { .. }

@@ -5,7 +5,9 @@ use clap::Subcommand;
 
 use super::{Global, Outcome, key, output, ring_invite, ring_key};
 use crate::host::clock;
+use crate::host::timestamp::rfc3339_millis;
 use crate::keys::KeyKind;
+use crate::supervisor::ring_keys;
 
 /// Commands about rings.
 #[derive(Clone, Debug, Subcommand)]
@@ -49,7 +51,18 @@ pub(super) fn run(global: &Global, command: Command) -> Outcome {
     match command {
         KeyCommand::Generate { ring } => {
             let keys = key::cache(global)?;
-            let id = keys.generate_ring(&ring, clock::wall())?;
+            let now = clock::wall();
+            let opens = ring_keys::opened(&global.sup()?.ring_keys(), &ring);
+            let (id, ahead) = keys.generate_ring_beside(&ring, now, &opens)?;
+            for ahead in ahead {
+                eprintln!(
+                    "warning: key {ahead} was made more than a year ahead of this host's clock ({}) and is passed over: no member of \
+                     the ring takes it. Move {} away; a supervisor that starts for the first time would take it as the newest, and \
+                     so would commands with --ring",
+                    rfc3339_millis(now),
+                    keys.path(&ahead, KeyKind::Shared).display()
+                );
+            }
             output::line(format_args!(
                 "ring {ring} has a new key, {id}: {}\nBring it to every host of the ring and keep it from all others: \
                  `annulus ring key export {ring}` prints it, `annulus ring key import` takes it there.\nA supervisor uses it \

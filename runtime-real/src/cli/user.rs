@@ -31,12 +31,11 @@ pub(super) fn run(global: &Global, command: Command) -> Outcome {
     let keys = key::cache(global)?;
     let id = keys.generate_user(&user, clock::wall())?;
     output::line(format_args!(
-        "user {user} has a new key pair, {id}, in {}: keep {} secret and here, copy {} to {} of every host whose services \
-         the user may configure",
+        "user {user} has a new key pair, {id}, in {}: keep {} secret and here; copy {} to every host whose services the user may \
+         configure, into the folder cache/keys below its supervisor's root (/hab/cache/keys where that runs as root)",
         keys.dir().display(),
         id.file_name(KeyKind::BoxSecret),
         id.file_name(KeyKind::BoxPublic),
-        "cache/keys",
     ));
     Ok(0)
 }

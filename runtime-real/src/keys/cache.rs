@@ -136,10 +136,16 @@ impl KeyCache {
     fn check_pair(&self, key: &KeyFile, path: &Path) -> Result<(), KeyError> {
         let Some(partner) = key.kind.partner() else { return Ok(()) };
         let other = self.path(&key.id, partner);
-        let text = self.read(&other).ok();
+        let Ok(text) = self.read(&other) else { return Ok(()) };
+        let other_key = KeyFile::parse(&text, &other);
+        // Who seals or signs with a secret key gives others the file beside it, in which they would find no key.
+        if key.kind.is_secret() && text.trim().is_empty() {
+            return Err(
+                other_key.map_or_else(|error| error, |_| KeyError::Pair { path: path.to_owned(), other })
+            );
+        }
         // A file that is not of this pair (a user's public key has the same suffix as an origin's) says nothing about it.
-        let other_key = text.and_then(|text| KeyFile::parse(&text, &other).ok());
-        match other_key.filter(|found| found.kind == partner && found.id == key.id) {
+        match other_key.ok().filter(|found| found.kind == partner && found.id == key.id) {
             Some(found) if found.public_half() != key.public_half() => {
                 Err(KeyError::Pair { path: path.to_owned(), other })
             }
@@ -233,8 +239,18 @@ impl KeyCache {
     /// The name cannot name a key, or this host's clock is wrong: it stands where no key can have been made, or behind the
     /// newest key of this name, which would stay the newest.
     pub(super) fn new_id(&self, name: &str, kind: KeyKind, now: UnixTime) -> Result<KeyId, KeyError> {
+        self.id_after(name, (kind, now), self.latest(name, kind)?)
+    }
+
+    /// The revision that a new key of this name gets beside the `newest` one that counts.
+    pub(super) fn id_after(
+        &self,
+        name: &str,
+        (kind, now): (KeyKind, UnixTime),
+        newest: Option<KeyId>,
+    ) -> Result<KeyId, KeyError> {
         let id = KeyId::new(name, now)?;
-        let newest = self.latest(name, kind)?.filter(|newest| newest.revision() > id.revision());
+        let newest = newest.filter(|newest| newest.revision() > id.revision());
         let clock = |newest| KeyError::Clock { now: timestamp::rfc3339_millis(now), newest };
         match newest {
             _ if now < CLOCK_MIN => Err(clock(newest)),

@@ -2,6 +2,7 @@
 //! that did so once. Decides nothing about which key is used for what; the core does.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use annulus_core::RingKeyId;
@@ -63,7 +64,17 @@ pub enum OpenedWith {
 struct Held {
     keys: BTreeMap<RingKeyId, HeldKey>,
     dropped: BTreeMap<RingKeyId, HeldKey>,
+    /// How many messages each of the keys that open has opened.
+    opened: BTreeMap<RingKeyId, AtomicU64>,
     hears_clear: bool,
+}
+
+impl Held {
+    fn put(&mut self, key: HeldKey) {
+        self.opened.entry(key.ring_id()).or_default();
+        self.keys.insert(key.ring_id(), key);
+        assert!(self.opened.len() >= self.keys.len(), "each key that opens is counted");
+    }
 }
 
 /// The keys of a ring. Cheap to clone; all clones are one.
@@ -74,8 +85,9 @@ impl HeldKeys {
     /// These keys. Where `hears_clear`, what is said in the clear is heard too.
     #[must_use]
     pub fn new(keys: impl IntoIterator<Item = HeldKey>, hears_clear: bool) -> Self {
-        let keys = keys.into_iter().map(|key| (key.ring_id(), key)).collect();
-        Self(Arc::new(RwLock::new(Held { keys, dropped: BTreeMap::new(), hears_clear })))
+        let mut held = Held { hears_clear, ..Held::default() };
+        keys.into_iter().for_each(|key| held.put(key));
+        Self(Arc::new(RwLock::new(held)))
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Held> {
@@ -114,12 +126,16 @@ impl HeldKeys {
     pub fn hold(&self, key: HeldKey) {
         let mut held = self.write();
         held.dropped.remove(&key.ring_id());
-        held.keys.insert(key.ring_id(), key);
+        held.put(key);
     }
 
     /// Opens with this key no longer; it is remembered for a while, to tell who still speaks with it.
     pub fn drop_key(&self, id: &RingKeyId) {
-        let key = self.write().keys.remove(id);
+        let key = {
+            let mut held = self.write();
+            held.opened.remove(id);
+            held.keys.remove(id)
+        };
         key.into_iter().for_each(|key| self.remember(key));
     }
 
@@ -145,6 +161,19 @@ impl HeldKeys {
         let held = self.read();
         // The core names a key that it was told of; one that was dropped meanwhile seals what was on its way.
         held.keys.get(id).or_else(|| held.dropped.get(id)).map(|key| seal(&key.key))
+    }
+
+    /// A message of the ring was opened with this key.
+    pub(crate) fn note_opened(&self, id: &RingKeyId) {
+        if let Some(count) = self.read().opened.get(id) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many messages of the ring each key that opens has opened, oldest key first.
+    #[must_use]
+    pub fn opened(&self) -> Vec<(RingKeyId, u64)> {
+        self.read().opened.iter().map(|(id, count)| (*id, count.load(Ordering::Relaxed))).collect()
     }
 
     /// Tries every key, the newest first.
@@ -176,7 +205,11 @@ mod tests {
         let sealed = old.key.seal(&nonce, b"message");
         let open = |key: &SharedKey| key.open(&nonce, &sealed);
         assert_eq!(held.open(open), Some(OpenedWith::Held(old.ring_id(), b"message".to_vec())));
+        held.note_opened(&old.ring_id());
+        assert_eq!(held.opened(), [(old.ring_id(), 1), (new.ring_id(), 0)]);
         held.drop_key(&old.ring_id());
+        held.note_opened(&old.ring_id());
+        assert_eq!(held.opened(), [(new.ring_id(), 0)], "there is a number for each key that opens");
         assert_eq!(held.open(open), Some(OpenedWith::Dropped(old.id.clone())));
         assert_eq!(held.list().len(), 1);
         assert!(HeldKeys::new([new], false).open(open).is_none(), "a stranger's");

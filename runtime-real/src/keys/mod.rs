@@ -128,7 +128,9 @@ pub enum KeyError {
         group: ServiceGroup,
     },
     /// The cache does not hold the key.
-    #[error("key {id} is not in {dir}: copy the file {file} there from {}", home(.kind))]
+    #[error(
+        "key {id} is not in {dir} of {}: copy the file {file} from {} to {dir}/{file} there", host(), home(.kind)
+    )]
     Missing {
         /// The key.
         id: KeyId,
@@ -165,6 +167,12 @@ fn behind(newest: &Option<KeyId>) -> String {
             ", before the newest key {newest}: a key made now would not count (or move that key's files away)"
         )
     })
+}
+
+/// What this host calls itself: its members tell each other what they lack.
+fn host() -> String {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    name.map_or_else(|| "this host".to_owned(), |name| format!("host {name}"))
 }
 
 /// The host that has a key.

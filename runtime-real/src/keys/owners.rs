@@ -1,7 +1,7 @@
 //! Keys by their owners: origins sign packages, users and service groups seal configuration, rings seal what their members
 //! say. Makes keys and finds the newest; what a key is trusted for is decided elsewhere.
 
-use annulus_core::{PackageIdent, ServiceGroup, UnixTime};
+use annulus_core::{PackageIdent, RingKeyId, ServiceGroup, UnixTime};
 
 use super::crypto::{self, BoxPublicKey, BoxSecretKey, PublicKey, SecretKey, SharedKey};
 use super::file::RING_NAME_BYTES_MAX;
@@ -126,13 +126,35 @@ impl KeyCache {
     /// # Errors
     /// As [`Self::generate_origin`], but a key that is ahead of this host's clock is followed by one that is newer.
     pub fn generate_ring(&self, ring: &str, now: UnixTime) -> Result<KeyId, KeyError> {
+        self.generate_ring_beside(ring, now, &[]).map(|(id, _)| id)
+    }
+
+    /// The same beside the keys that a supervisor `opens`. A key that is so far ahead of the clock that no member takes it
+    /// counts only among those; the ones that were passed over are returned.
+    ///
+    /// # Errors
+    /// As [`Self::generate_ring`].
+    pub fn generate_ring_beside(
+        &self,
+        ring: &str,
+        now: UnixTime,
+        opens: &[KeyId],
+    ) -> Result<(KeyId, Vec<KeyId>), KeyError> {
         if ring.contains('@') || ring.len() > RING_NAME_BYTES_MAX || KeyId::looks_like_one(ring) {
             return Err(KeyError::RingName { text: ring.chars().take(RING_NAME_BYTES_MAX).collect() });
         }
-        let id = self.new_id(ring, KeyKind::Shared, now)?;
+        let believed = RingKeyId::CLEAR.believed_up_to(now);
+        let is_believed = |id: &KeyId| {
+            opens.contains(id) || id.revision().parse::<u64>().is_ok_and(|revision| revision <= believed)
+        };
+        let (mut there, ahead): (Vec<KeyId>, Vec<KeyId>) =
+            self.revisions(ring, KeyKind::Shared)?.into_iter().partition(is_believed);
+        // One that a supervisor opens may have come without a file.
+        there.extend(opens.iter().filter(|id| id.name() == ring).cloned());
+        let id = self.id_after(ring, (KeyKind::Shared, now), there.into_iter().max())?;
         let key = SharedKey::generate();
         self.store_made(&KeyFile::new(KeyKind::Shared, id.clone(), key.as_bytes()))?;
-        Ok(id)
+        Ok((id, ahead))
     }
 
     /// The newest key of a ring.

@@ -406,8 +406,17 @@ fn a_ring_whose_key_is_ahead_of_the_clock_gets_a_newer_one() {
     let now = UnixTime::from_millis(1_796_055_207_000);
     let ahead =
         keys.generate_ring("blue", UnixTime::from_millis(now.as_millis() + 200_000_000_000)).expect("made");
-    let next = keys.generate_ring("blue", now).expect("made");
-    assert!(next > ahead && keys.generate_ring("blue", now).expect("made") > next);
+    let (passed, over) = keys.generate_ring_beside("blue", now, &[]).expect("made");
+    assert!(passed < ahead && over == [ahead.clone()], "no member takes it: {passed} {over:?}");
+    let current = [ahead.clone()];
+    let (next, over) = keys.generate_ring_beside("blue", now, &current).expect("made");
+    assert!(next > ahead && over.is_empty(), "it is what the ring speaks with: {next} {over:?}");
+    let held = [ahead, next.clone()];
+    assert!(keys.generate_ring_beside("blue", now, &held).expect("made").0 > next);
+    let soon = KeyCache::new(dir.path().join("soon"));
+    let month = UnixTime::from_millis(now.as_millis() + 2_592_000_000);
+    let ahead = soon.generate_ring("blue", month).expect("made");
+    assert!(soon.generate_ring("blue", now).expect("made") > ahead, "members take it");
     for name in ["blue-20260101000000", "blue-99999999999999", "a@b", &"x".repeat(129)] {
         let refused = keys.generate_ring(name, now).expect_err(name).to_string();
         assert!(refused.contains("cannot name a ring"), "{refused}");

@@ -114,15 +114,12 @@ impl RingKeeper {
         held.map_or_else(|| given.id().clone(), |held| held.id)
     }
 
-    /// Two keys of one revision have two copies.
     fn copy(&self, key: &HeldKey) -> PathBuf {
-        self.own.join(format!("{}.{}", key.ring_id(), KeyKind::Shared.suffix()))
+        copy(&self.own, key)
     }
 
     fn keep(&self, key: &HeldKey) -> io::Result<()> {
-        fs::create_dir_all(&self.own)?;
-        let path = self.copy(key);
-        atomic::write(&path, key.file().to_text().as_bytes(), 0o600)
+        keep(&self.own, key)
     }
 
     /// Work that the core asks for. It waits for the disk.
@@ -263,6 +260,20 @@ fn starting(
     chosen
 }
 
+/// Two keys of one revision have two copies.
+fn copy(own: &Path, key: &HeldKey) -> PathBuf {
+    own.join(format!("{}.{}", key.ring_id(), KeyKind::Shared.suffix()))
+}
+
+/// Writes a supervisor's copy of a key, with which the next one starts.
+///
+/// # Errors
+/// It cannot be written.
+pub fn keep(own: &Path, key: &HeldKey) -> io::Result<()> {
+    fs::create_dir_all(own)?;
+    atomic::write(&copy(own, key), key.file().to_text().as_bytes(), 0o600)
+}
+
 /// The copies of keys in a supervisor's data directory.
 fn copies(own: &Path) -> impl Iterator<Item = HeldKey> {
     fs::read_dir(own).into_iter().flatten().flatten().filter_map(|entry| {
@@ -285,6 +296,12 @@ fn kept(own: &Path, ring: &str) -> Vec<HeldKey> {
 #[must_use]
 pub fn rings_kept(own: &Path) -> BTreeSet<String> {
     copies(own).map(|key| key.id.name().to_owned()).collect()
+}
+
+/// The names of the keys of a ring that a supervisor opens, oldest first.
+#[must_use]
+pub fn opened(own: &Path, ring: &str) -> Vec<KeyId> {
+    kept(own, ring).into_iter().map(|key| key.id).collect()
 }
 
 /// The key of a ring that a supervisor kept, where its key file is gone.

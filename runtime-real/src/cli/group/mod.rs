@@ -9,7 +9,7 @@ use annulus_core::{CommandError, ServiceGroup};
 
 use super::target::{self, Remote, TlsOptions};
 use super::{CliError, Global, output};
-use crate::gateway::ctl::client::ClientError;
+use crate::gateway::ctl::client::{Client, ClientError};
 use crate::gateway::ctl::group::WARNING;
 use crate::gateway::ctl::group_message::{GroupQuery, GroupStatus};
 use crate::gateway::ctl::message::CtlMessage;
@@ -64,6 +64,17 @@ impl Through {
             self.peer.as_deref().map(|peer| host_of(peer).to_owned()).or_else(|| self.remote_sup.clone());
         Remote::of(at, self.ring.clone(), self.tls.clone())
     }
+
+    /// Connects to that member. One that is named by its address for gossip may listen for commands on its own host alone.
+    pub(crate) async fn connect(&self, global: &Global) -> Result<Client, CliError> {
+        let connected = target::connect(global, &self.remote()).await;
+        match (connected, &self.peer) {
+            (Err(CliError::Client(ClientError::NotRunning { addr })), Some(peer)) => {
+                Err(CliError::NoCtlAtPeer { peer: peer.clone(), addr })
+            }
+            (connected, _) => connected,
+        }
+    }
 }
 
 /// An address without its port.
@@ -83,7 +94,7 @@ pub(crate) async fn send(
     through: &Through,
     request: &impl CtlMessage,
 ) -> Result<(), CliError> {
-    let client = target::connect(global, &through.remote()).await?;
+    let client = through.connect(global).await?;
     output::line(format_args!("↑ Applying to {}", client.addr()));
     let show = |line: &str| match line.starts_with(WARNING) {
         true => eprintln!("{line}"),
@@ -103,7 +114,7 @@ pub(crate) async fn give(
     through: &Through,
     request: &impl CtlMessage,
 ) -> Result<(), CliError> {
-    let client = target::connect(global, &through.remote()).await?;
+    let client = through.connect(global).await?;
     match client.request(request, |line| eprintln!("{line}")).await {
         Err(ClientError::Refused(refusal)) if refusal.current_version.is_some() => {
             Err(CliError::OldVersion(refusal.msg))
@@ -122,7 +133,7 @@ pub(crate) async fn query(
 ) -> Result<GroupStatus, CliError> {
     let filename = file.map(str::to_owned);
     let request = GroupQuery { service_group: Some(group.into()), filename, body: false, is_sealed };
-    let client = target::connect(global, &through.remote()).await?;
+    let client = through.connect(global).await?;
     let answers: Vec<GroupStatus> = client.query(&request).await?;
     Ok(answers.into_iter().next().unwrap_or_default())
 }
@@ -134,7 +145,7 @@ pub(crate) async fn files(
     group: &ServiceGroup,
 ) -> Result<Vec<GroupFile>, CliError> {
     let request = FilesQuery { service_group: Some(group.into()) };
-    let answers: Vec<GroupFiles> = target::connect(global, &through.remote()).await?.query(&request).await?;
+    let answers: Vec<GroupFiles> = through.connect(global).await?.query(&request).await?;
     Ok(answers.into_iter().next().unwrap_or_default().files)
 }
 

@@ -1,13 +1,14 @@
 //! `/metrics`: OpenMetrics text out of a registry of this program's own. Label values are words of closed sets, except
-//! the services of this supervisor, whose number is limited; so the number of series is bounded.
+//! the services of this supervisor and the ring's keys that open here, whose numbers are limited; so the number of series is bounded.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use annulus_core::{
-    Event, EventKind, Health, MessageCounts, Metrics, Node, Obstacle, ObstacleKind, RumorKind, ServiceGroup,
-    ServiceState, ServiceView, State as MemberState, UnixTime,
+    Event, EventKind, Health, MessageCounts, Metrics, Node, Obstacle, ObstacleKind, RingKeyId, RumorKind,
+    ServiceGroup, ServiceState, ServiceView, State as MemberState, UnixTime,
 };
 use axum::extract::State;
 use axum::http::header;
@@ -37,6 +38,7 @@ struct Snapshot {
     members: [u64; 4],
     rumors: BTreeMap<&'static str, u64>,
     services: Vec<ServiceView>,
+    speaks: RingKeyId,
 }
 
 fn look(node: &Node) -> Snapshot {
@@ -55,6 +57,7 @@ fn look(node: &Node) -> Snapshot {
             .map(|state| members.iter().filter(|member| member.state == state).count() as u64),
         rumors,
         services: node.services(),
+        speaks: node.speaks_with(),
     }
 }
 
@@ -120,6 +123,7 @@ struct Scrape {
     events_missed: u64,
     rejected: BTreeMap<(Unreadable, Way), u64>,
     heard_in_the_clear: u64,
+    opened: Vec<(RingKeyId, u64)>,
     invitations: Option<(BTreeMap<Outcome, u64>, usize)>,
 }
 
@@ -174,6 +178,7 @@ pub(super) async fn get(State(gateway): State<Arc<Gateway>>) -> Result<impl Into
         started: registry.started,
         events_missed,
         rejected: gateway.config.keyed.rejected.totals(),
+        opened: gateway.config.keyed.keeper.as_ref().map(|all| all.held().opened()).unwrap_or_default(),
         heard_in_the_clear: gateway.config.keyed.rejected.heard_in_the_clear(),
         invitations: gateway.config.keyed.invitations.as_ref().map(|all| (all.totals(), all.open_count())),
     };
@@ -198,6 +203,9 @@ impl Collector for Live {
         ring(&mut out, &scrape.node)?;
         traffic(&mut out, &scrape.node.metrics)?;
         rejected(&mut out, &scrape.rejected, scrape.heard_in_the_clear)?;
+        if !scrape.opened.is_empty() {
+            keys(&mut out, &scrape.opened, scrape.node.speaks)?;
+        }
         if let Some((totals, open)) = &scrape.invitations {
             invited(&mut out, totals, *open)?;
         }
@@ -343,6 +351,24 @@ fn invited(out: &mut Out<'_>, totals: &BTreeMap<Outcome, u64>, open: usize) -> f
     out.counters("ring_invitation_answers", "Hosts that came by an invitation, or with what is none", &rows)?;
     let open = f64::from(u32::try_from(open).unwrap_or(u32::MAX));
     out.gauge("ring_invitations_open", "Invitations that wait for a new host", open)
+}
+
+/// The keys of the ring that open, a handful, and what each of them opened.
+fn keys(out: &mut Out<'_>, opened: &[(RingKeyId, u64)], speaks: RingKeyId) -> fmt::Result {
+    let state = |key: &RingKeyId| match key.cmp(&speaks) {
+        Ordering::Less => "retired",
+        Ordering::Equal => "current",
+        Ordering::Greater => "new",
+    };
+    let rows: Vec<(String, &str, u64)> =
+        opened.iter().map(|(key, count)| (key.to_string(), state(key), *count)).collect();
+    let counts: Vec<_> = rows.iter().map(|(key, _, count)| ([("revision", key.as_str())], *count)).collect();
+    let counts: Vec<(Labels<'_>, u64)> = counts.iter().map(|(l, n)| (&l[..], *n)).collect();
+    out.counters("ring_messages_opened", "Messages of the ring by the key that opened them", &counts)?;
+    let states: Vec<_> =
+        rows.iter().map(|(key, state, _)| [("revision", key.as_str()), ("state", *state)]).collect();
+    let states: Vec<(Labels<'_>, u64)> = states.iter().map(|l| (&l[..], 1)).collect();
+    out.gauges("ring_keys", "1 for each key of the ring that opens messages here, and what it is", &states)
 }
 
 fn rejected(

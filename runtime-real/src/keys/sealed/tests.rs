@@ -182,6 +182,20 @@ fn who_holds_the_groups_key_cannot_forge_a_user() {
 }
 
 #[test]
+fn an_empty_public_key_beside_the_users_secret_one_is_named_before_anything_is_sealed() {
+    let (dir, cache) = acme();
+    let group = group("redis.prod@acme");
+    let user = cache.latest("bob", KeyKind::BoxSecret).expect("readable").expect("a key");
+    let path = dir.path().join(user.file_name(KeyKind::BoxPublic));
+    fs::remove_file(&path).expect("removed");
+    fs::write(&path, "").expect("written");
+    let error = cache.seal("bob", config(&group, 3), b"a = 1").expect_err("no pair").to_string();
+    assert!(error.contains(&path.display().to_string()), "{error}");
+    fs::remove_file(&path).expect("removed");
+    cache.seal("bob", config(&group, 3), b"a = 1").expect("a key that is elsewhere is no fault");
+}
+
+#[test]
 fn keys_that_are_missing_or_replaced_are_named() {
     let (dir, cache) = acme();
     let group = group("redis.prod@acme");

@@ -109,6 +109,7 @@ impl Seal {
         let nonce = Nonce(envelope.nonce.try_into().map_err(|_| Unreadable::Foreign)?);
         match self.keys.open(|key| key.open(&nonce, payload)) {
             Some(OpenedWith::Held(key, opened)) => {
+                self.keys.note_opened(&key);
                 Ok((key, Envelope::plain(&opened), Some(Stamp::from_bytes(&nonce.0))))
             }
             Some(OpenedWith::Dropped(_)) => Err(Unreadable::RetiredKey),

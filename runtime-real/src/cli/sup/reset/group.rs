@@ -5,7 +5,6 @@ use annulus_core::{FileName, ServiceGroup};
 use super::Args;
 use super::ring::host_of;
 use crate::cli::group::{self, Through};
-use crate::cli::target;
 use crate::cli::{CliError, Global, Outcome, block_on, output};
 use crate::gateway::ctl::group_message::{GroupVersion, SvcFilePut, SvcSetCfg};
 use crate::gateway::ctl::message::CtlMessage;
@@ -173,7 +172,7 @@ async fn hand_over(
         )));
     }
     let request = GroupHandOver { service_group: Some(group.into()) };
-    let client = target::connect(global, &args.through.remote()).await?;
+    let client = args.through.connect(global).await?;
     client.request(&request, |_| ()).await?;
     Ok(Some(row(format!("a later term, {leader} hands over"), &leader)))
 }

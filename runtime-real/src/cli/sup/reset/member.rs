@@ -2,7 +2,6 @@
 
 use super::Args;
 use super::ring::host_of;
-use crate::cli::target;
 use crate::cli::{CliError, Global, Outcome, block_on, output};
 use crate::gateway::ctl::message::SupReset;
 use crate::gateway::ctl::ring_message::RingStatus;
@@ -37,7 +36,7 @@ pub(super) fn reset(global: &Global, args: &Args, ring: &RingStatus, named: &[St
     let order = ring.bans.iter().find(|order| order.member_id == member && !order.lifted);
     block_on(async {
         let request = SupReset { member_id: Some(member.clone()) };
-        let client = target::connect(global, &args.through.remote()).await?;
+        let client = args.through.connect(global).await?;
         client.request(&request, |line| output::line(line)).await?;
         let by = order.and_then(|order| order.by.as_deref()).map(|by| host_of(ring, by));
         let by = by.unwrap_or_else(|| "a member that is not known any more".to_owned());
