@@ -55,6 +55,13 @@ impl Instance {
                     >= mutated!(TooFewFound, self.roll.size_min as usize, self.roll.size_min as usize / 2))
     }
 
+    /// The term to stand for: above the own vote, and above each lead that the ring was told of. One that says that it leads in a
+    /// term that no election has brought would be named by all members in the place of every leader after it.
+    fn next_term(&self) -> u64 {
+        let told = self.outcome.as_ref().map_or(0, |outcome| outcome.term);
+        self.vote.term.max(told).saturating_add(1)
+    }
+
     /// "Would you vote for me?"
     pub(super) fn begin_asking(&mut self, env: &mut Env<'_, '_>) {
         let now = env.ctx.now;
@@ -74,7 +81,7 @@ impl Instance {
 
     pub(super) fn ask(&mut self, env: &mut Env<'_, '_>, restarts: u32) {
         let wait_ms = env.timings.election_window_ms + env.timings.election_answer_ms;
-        let term = self.vote.term.saturating_add(1);
+        let term = self.next_term();
         if !self.searching {
             self.searching = true;
             self.report(env, term, ElectionEvent::Started);
@@ -137,7 +144,7 @@ impl Instance {
 
     /// "Vote for me."
     pub(super) fn begin_voting(&mut self, env: &mut Env<'_, '_>) {
-        let term = self.vote.term.saturating_add(1);
+        let term = self.next_term();
         if term > ELECTION_TERM_MAX {
             env.ctx.limit_reached(Limit::ElectionTerms);
             return;
