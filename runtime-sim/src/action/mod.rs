@@ -77,6 +77,7 @@ pub use crate::engine::package::{Balancer, Package};
 pub use error::ActionError;
 pub use forge::{Forged, Vouching};
 pub use group::Given;
+pub use overreach::Overreached;
 pub use refused::Refused;
 pub use replay::{Numbers, Taken};
 

@@ -63,11 +63,15 @@ pub enum Class {
     Rotation,
     /// Members tell of others that do not exist, or speak in their names.
     Invent,
+    /// Operators lift bans and put groups right.
+    Reset,
+    /// Insiders raise numbers that only grow as far as they can.
+    Overreach,
 }
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::Crash,
         Self::Disk,
         Self::Kill,
@@ -95,6 +99,8 @@ impl Class {
         Self::Replay,
         Self::Rotation,
         Self::Invent,
+        Self::Reset,
+        Self::Overreach,
         Self::Trial,
     ];
 }

@@ -222,7 +222,7 @@ impl Draw<'_> {
         }
         // Of bans and copied disks a ring sees few.
         let most = match class {
-            Class::Depart | Class::Clone => 2,
+            Class::Depart | Class::Clone | Class::Reset => 2,
             Class::Rotation => 3,
             // They cost nothing and should change nothing.
             Class::Forge | Class::Replay => 20,
@@ -352,7 +352,12 @@ impl Draw<'_> {
             }
             Class::Group => self.group(host, from),
             Class::Order => self.order(host, from, to),
-            Class::Forge | Class::Replay | Class::Rotation | Class::Invent => {
+            Class::Forge
+            | Class::Replay
+            | Class::Rotation
+            | Class::Invent
+            | Class::Reset
+            | Class::Overreach => {
                 self.trust(class, host, from, to);
             }
             Class::Writes => {
@@ -373,10 +378,15 @@ impl Draw<'_> {
             let other = self.host();
             return self.steps.extend(super::rotation::draw(&mut self.rng, host, other, (from, to)));
         }
+        if class == Class::Reset {
+            let by = [self.host(), self.host()];
+            return self.steps.extend(super::reset::draw(&mut self.rng, host, by, (from, to)));
+        }
         let (rng, members) = (&mut self.rng, self.members);
         let one = match class {
             Class::Forge => super::forge::draw(rng, members, host),
             Class::Replay => super::replay::draw(rng, members, host),
+            Class::Overreach => super::reset::overreach(rng, members, host),
             _ => super::invent::draw(rng, members, host, from),
         };
         self.steps.push((from, one));

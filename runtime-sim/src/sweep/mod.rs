@@ -11,6 +11,7 @@ mod lead_times;
 mod package;
 mod replay;
 mod report;
+mod reset;
 mod results;
 mod ring;
 mod rotation;
