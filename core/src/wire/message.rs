@@ -2,14 +2,19 @@
 
 use alloc::vec::Vec;
 
+use prost::Message as _;
+
 use super::convert::member_to_wire;
-use super::{stream, swim};
+use super::envelope::{self, Envelope};
+use super::{proto, stream, swim};
 use crate::model::ballot::{self, Body, Step, Verdict};
 use crate::model::channel::Channel;
 use crate::model::election::ElectionId;
 use crate::model::error::DecodeError;
 use crate::model::id::{MemberId, ProbeSeq};
+use crate::model::identity::{Sign, Vouch};
 use crate::model::rumor::{Rumor, Told};
+use crate::model::statement::ballot_bytes;
 
 /// The parts of a message that explain why a member was accused, a leader elected or a version told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +109,26 @@ impl Message {
             Channel::Datagram => datagram_twice(bytes),
             Channel::Stream => stream_twice(bytes),
         }
+    }
+
+    /// A datagram, changed by a member that has a key of its own, with that member's word for all that it says: steps of
+    /// elections as well as rumors. None where the bytes are no datagram. Insiders are played so.
+    #[must_use]
+    pub fn signed_again(bytes: &[u8], to: &MemberId, signer: &dyn Sign) -> Option<Vec<u8>> {
+        let mut message = proto::Swim::decode(Envelope::read(bytes).ok()?.open().ok()?).ok()?;
+        for rumor in &mut message.rumors {
+            if let Ok(told) = Told::decode(rumor) {
+                *rumor = told.rumor().encode_signed(signer);
+            }
+        }
+        if let Some(ballot) = &mut message.ballot {
+            ballot.receiver = swim::half_of(to);
+            ballot.vouch.clear();
+            let said = ballot_bytes(to, signer.hash(&ballot.encode_to_vec()));
+            let vouch = Vouch { key: signer.public_key(), signature: signer.sign(&said) };
+            ballot.vouch = vouch.to_bytes().to_vec();
+        }
+        Some(envelope::wrap(&message))
     }
 
     fn from_datagram(datagram: swim::Datagram<'_>) -> Self {

@@ -139,7 +139,7 @@ fn addressed(from: proto::Member, to: &MemberId, message: &Ballot) -> proto::Bal
 }
 
 /// Tells members apart where chance alone could mistake them for each other.
-fn half_of(id: &MemberId) -> u64 {
+pub(super) fn half_of(id: &MemberId) -> u64 {
     let (half, _) = id.as_bytes().split_first_chunk::<8>().expect("an id has sixteen bytes");
     u64::from_le_bytes(*half)
 }

@@ -37,7 +37,8 @@ impl<D: Deed> World<D> {
     }
 
     /// The key of the member on a host, which its operator can read.
-    pub(crate) fn key(&mut self, host: HostId) -> KeyedHash {
+    #[must_use]
+    pub fn key(&mut self, host: HostId) -> KeyedHash {
         self.hosts[host.0 as usize].rest.disk.key_or([0; 32])
     }
 
@@ -92,7 +93,7 @@ pub(crate) fn release(
 }
 
 /// A message of this member that tells one rumor.
-pub(crate) fn telling(channel: Channel, member: MemberId, incarnation: u64, rumor: &[u8]) -> Vec<u8> {
+pub fn telling(channel: Channel, member: MemberId, incarnation: u64, rumor: &[u8]) -> Vec<u8> {
     telling_all(channel, member, incarnation, &[rumor.to_vec()])
 }
 

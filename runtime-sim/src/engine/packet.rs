@@ -59,7 +59,7 @@ impl<D: Deed> World<D> {
     }
 
     /// Sends a message from a host that its node did not make.
-    pub(crate) fn send_bytes(&mut self, from: HostId, to: HostId, channel: Channel, bytes: Vec<u8>) {
+    pub fn send_bytes(&mut self, from: HostId, to: HostId, channel: Channel, bytes: Vec<u8>) {
         let input = InputId(self.hosts[from.0 as usize].inputs);
         let stamp = self.next_stamp(from, channel);
         let (to, key) = (host::address(to.0), self.speaks(from));

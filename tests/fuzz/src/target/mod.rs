@@ -10,6 +10,8 @@ mod frame;
 #[cfg(feature = "daemon")]
 mod hart;
 #[cfg(feature = "daemon")]
+mod join;
+#[cfg(feature = "daemon")]
 mod key_file;
 #[cfg(feature = "daemon")]
 mod launcher;
@@ -95,6 +97,7 @@ pub struct Target {
 /// Every target. Those of the daemon's own formats come with the feature `daemon`.
 pub static ALL: &[Target] = &[
     ring::TARGET,
+    ring::INSIDER,
     datagram::TARGET,
     frame::TARGET,
     rows::TARGET,
@@ -111,6 +114,10 @@ pub static ALL: &[Target] = &[
     template::TARGET,
     #[cfg(feature = "daemon")]
     key_file::TARGET,
+    #[cfg(feature = "daemon")]
+    join::LINE,
+    #[cfg(feature = "daemon")]
+    join::HELLO,
     #[cfg(feature = "daemon")]
     ctl::TARGET,
     #[cfg(feature = "daemon")]

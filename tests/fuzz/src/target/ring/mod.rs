@@ -4,6 +4,7 @@
 //!
 //! An input is a program (see `program`): the services of the ring, then what the attacker does and when.
 
+mod insider;
 mod program;
 mod world;
 
@@ -21,6 +22,18 @@ pub(super) const TARGET: Target = Target {
     tell: Some(tell),
     bytes_max: 16 * 1024,
     memory_max: 96 * MIB,
+};
+
+/// The same ring with a member in it that says whatever it likes.
+pub(super) const INSIDER: Target = Target {
+    name: "insider",
+    about: "whole nodes and an insider, who drives every number and list to its limit; whole 60 s after it is gone",
+    run: insider::run,
+    mutate: insider::mutate,
+    seeds: insider::seeds,
+    tell: Some(insider::tell),
+    bytes_max: 4 * 1024,
+    memory_max: 128 * MIB,
 };
 
 fn run(bytes: &[u8]) -> Seen {

@@ -17,9 +17,9 @@ use crate::mutate::protobuf;
 /// The ring has formed, loaded its services and elected before the attacker begins.
 const QUIET_FIRST: Duration = Duration::from_secs(10);
 /// A deed waits in steps of this.
-const STEP: Duration = Duration::from_millis(20);
+pub(super) const STEP: Duration = Duration::from_millis(20);
 /// The ring is whole so long after the last hostile message.
-const WHOLE_WITHIN: Duration = Duration::from_secs(60);
+pub(super) const WHOLE_WITHIN: Duration = Duration::from_secs(60);
 /// Steps of the world in one simulated second: a ring of three at work takes a few hundred, and an attacker's messages
 /// a few each. A node that asks to be woken at once, again and again, takes as many as it is given.
 const STEPS_PER_SEC_MAX: u64 = 50_000;
@@ -34,19 +34,19 @@ fn quality() -> LinkQuality {
     }
 }
 
-fn apply(world: &mut World, action: impl Into<Action>) {
+pub(super) fn apply(world: &mut World, action: impl Into<Action>) {
     let action = action.into();
     world.apply(&action).unwrap_or_else(|error| panic!("{action:?}: {error}"));
 }
 
 /// Tells what happens in a world, for people; keeps silent in the loop.
-struct Teller<'a> {
+pub(super) struct Teller<'a> {
     narrator: Narrator,
     say: Option<&'a mut dyn FnMut(String)>,
 }
 
 impl<'a> Teller<'a> {
-    fn new(world: &mut World, say: Option<&'a mut dyn FnMut(String)>) -> Self {
+    pub(super) fn new(world: &mut World, say: Option<&'a mut dyn FnMut(String)>) -> Self {
         if say.is_some() {
             world.record(Recording::Events);
         }
@@ -54,14 +54,14 @@ impl<'a> Teller<'a> {
         Self { narrator: Narrator::new(names), say }
     }
 
-    fn tell(&mut self, world: &mut World) {
+    pub(super) fn tell(&mut self, world: &mut World) {
         let Some(say) = &mut self.say else { return };
         for record in world.drain_records() {
             self.narrator.tell(&record).into_iter().for_each(&mut **say);
         }
     }
 
-    fn injected(&mut self, world: &World, to: u32, from: u32, channel: Channel, bytes: &[u8]) {
+    pub(super) fn injected(&mut self, world: &World, to: u32, from: u32, channel: Channel, bytes: &[u8]) {
         if let Some(say) = &mut self.say {
             let what =
                 Message::read(channel, bytes).map_or_else(|error| error.to_string(), |m| format!("{m:?}"));
@@ -71,7 +71,7 @@ impl<'a> Teller<'a> {
 }
 
 /// Lets time pass, and notices a node that keeps the world from it.
-fn pass(world: &mut World, time: Duration) {
+pub(super) fn pass(world: &mut World, time: Duration) {
     let end = world.now() + time;
     while world.now() < end {
         let second = end.min(world.now() + Duration::from_secs(1));
@@ -89,20 +89,20 @@ fn pass(world: &mut World, time: Duration) {
 /// A ring with its services: bit 0 a standalone one, bit 1 one with a leader, bit 2 configuration and a file for them.
 ///
 /// An attacker listens once it stands, or, for its messages of joining, from the beginning.
-fn ring(services: u8, seed: u8, from_the_beginning: bool) -> World {
+pub(super) fn ring(members: u32, (services, seed): (u8, u8), from_the_beginning: bool) -> World {
     let mut world = World::new(u64::from(seed), quality());
     if from_the_beginning {
         world.listen();
     }
-    for n in 0..MEMBERS {
-        let mut spec = HostSpec::new(["ada", "bob", "cyd"][n as usize]);
+    for n in 0..members {
+        let mut spec = HostSpec::new(["ada", "bob", "cyd", "eve"][n as usize]);
         spec.peers = (n > 0).then_some(HostId(0)).into_iter().collect();
         spec.permanent = n == 0 && services & 8 != 0;
         let host = world.add_host(spec);
         apply(&mut world, Join { host });
     }
     pass(&mut world, Duration::from_secs(2));
-    for n in 0..MEMBERS {
+    for n in 0..members {
         let host = HostId(n);
         if services & 1 != 0 {
             apply(&mut world, LoadService { host, service: "web".to_owned(), how: Load::default() });
@@ -141,7 +141,7 @@ fn ring(services: u8, seed: u8, from_the_beginning: bool) -> World {
 
 /// What an attacker without a key can do for good by what it says, until members sign their statements: a ban, and the
 /// word of a leave. Messages that say so of a member of the ring are not sent.
-fn is_for_good(world: &World, channel: Channel, bytes: &[u8]) -> bool {
+pub(super) fn is_for_good(world: &World, channel: Channel, bytes: &[u8]) -> bool {
     let Ok(message) = Message::read(channel, bytes) else { return false };
     let ours = |id| world.host_by_member(id).is_some();
     message.rumors.iter().any(|rumor| match rumor {
@@ -163,7 +163,7 @@ fn inject(world: &mut World, to: u32, from: u32, channel: Channel, bytes: Vec<u8
 /// Performs a program. Says which kind of ring it was, how many messages were sent, and how many of them could be read.
 /// With `say` it tells the story.
 pub(super) fn perform(program: &Program, say: Option<&mut dyn FnMut(String)>) -> (String, usize, usize) {
-    let mut world = ring(program.services, program.seed, false);
+    let mut world = ring(MEMBERS, (program.services, program.seed), false);
     let mut teller = Teller::new(&mut world, say);
     let (mut injected, mut understood) = (0, 0);
     for deed in &program.deeds {
@@ -194,13 +194,13 @@ pub(super) fn perform(program: &Program, say: Option<&mut dyn FnMut(String)>) ->
     }
     pass(&mut world, WHOLE_WITHIN);
     teller.tell(&mut world);
-    check(&world);
+    check(&world, &world.hosts().collect::<Vec<_>>());
     (format!("{}", program.services & 15), injected, understood)
 }
 
-/// The ring is whole: nothing that was sent may have done lasting harm.
-fn check(world: &World) {
-    for host in world.hosts() {
+/// The ring of these hosts is whole: nothing that was sent may have done lasting harm.
+pub(super) fn check(world: &World, hosts: &[HostId]) {
+    for host in hosts.iter().copied() {
         assert!(world.state(host) == HostState::Running, "a supervisor has ended: {}", world.spec(host).name);
         world.node(host).expect("it runs").check_invariants();
     }
@@ -217,7 +217,7 @@ fn check(world: &World) {
 pub(super) fn traffic(channel: Channel) -> Vec<Vec<u8>> {
     let mut kept: Vec<(String, Vec<u8>)> = Vec::new();
     for services in [7, 15] {
-        let world = ring(services, services, true);
+        let world = ring(MEMBERS, (services, services), true);
         for heard in world.overheard().iter().filter(|heard| heard.channel == channel) {
             let message = Message::read(channel, &heard.bytes).expect("members send what can be read");
             let step = message.ballot.as_ref().map_or("", |ballot| ballot.step);
@@ -235,8 +235,13 @@ pub(super) fn traffic(channel: Channel) -> Vec<Vec<u8>> {
 /// The rows that such a ring's members have stored.
 pub(super) fn disks() -> Vec<Vec<Write>> {
     let stored = |services: u8| {
-        let world = ring(services, services, false);
+        let world = ring(MEMBERS, (services, services), false);
         world.stored(HostId(1)).expect("a readable disk").expect("it has run").rows()
     };
     [0, 7].map(stored).to_vec()
+}
+
+/// A message of this member that tells one rumor, in the clear.
+pub(super) fn telling(member: annulus_core::MemberId, incarnation: u64, rumor: &[u8]) -> Vec<u8> {
+    annulus_sim::engine::hostile::telling(Channel::Datagram, member, incarnation, rumor)
 }
