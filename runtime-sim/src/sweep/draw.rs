@@ -89,6 +89,10 @@ pub(super) fn plan(seed: u64, without: &[Class]) -> Plan {
     if elects {
         super::election::keep_assumptions(&mut drawn, untold);
     }
+    // A member whose clock is an hour behind believes the highest number of today an hour later.
+    if drawn.iter().any(|(class, ..)| *class == Class::Clock) {
+        drawn.retain(|(class, ..)| *class != Class::Overreach);
+    }
     drawn.retain(|(class, ..)| !without.contains(class));
     let mut schedule: Vec<(Instant, Action)> =
         drawn.into_iter().map(|(_, at, action)| (at, action)).collect();

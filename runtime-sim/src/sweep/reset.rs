@@ -36,13 +36,13 @@ pub(super) fn draw(
     steps
 }
 
-/// A number at its limit. Bans are not among them: what they do, the orders of operators do as well. Nor are terms: a lead that
-/// is told in a driven term hides the group's leaders, until candidates ask above the terms that they are told of.
+/// A number at its limit. Bans are not among them: what they do, the orders of operators do as well.
 pub(super) fn overreach(rng: &mut Rng, members: u32, host: HostId) -> Action {
     let mut another = |than: HostId| HostId((than.0 + 1 + rng.index(members as usize - 1) as u32) % members);
     let by = another(host);
     let of = another(by);
-    let what = if rng.chance(1, 2) { Overreached::Incarnation } else { Overreached::Config };
+    let kinds = [Overreached::Incarnation, Overreached::Config, Overreached::Term];
+    let what = kinds[rng.index(kinds.len())];
     let group = group(rng);
     Overreach { host, by, of, group, what }.into()
 }
