@@ -155,9 +155,24 @@ fn with_seeds(args: &Args, seeds: u64) -> Vec<Args> {
     (1..=seeds).map(|seed| Args { seed, ..args.clone() }).collect()
 }
 
+const UNIT: &str = "member-seconds per CPU-second";
+const SPEED: &str = "member_seconds_per_cpu_second";
+
+/// The ring of the first batch, with a key.
+fn keyed(clear: &Args, repetitions: u64) -> Batch {
+    Batch {
+        what: "idle, 100 members, with a key",
+        runs: with_seeds(&Args { keyed: true, ..clear.clone() }, repetitions),
+        rival: None,
+        // Nine tenths of the bound of a ring without one.
+        rows: vec![
+            Row::new("speed_keyed", "simulator speed, 100 idle members with a key", UNIT, SPEED)
+                .best(Fold::Highest, Bound::AtLeast(450_000.0)),
+        ],
+    }
+}
+
 fn idle(plan: &Plan) -> Vec<Batch> {
-    const UNIT: &str = "member-seconds per CPU-second";
-    const SPEED: &str = "member_seconds_per_cpu_second";
     let speed = |key, what, least, reference| {
         Row::new(key, what, UNIT, SPEED)
             .best(Fold::Highest, Bound::AtLeast(least))
@@ -210,16 +225,7 @@ fn idle(plan: &Plan) -> Vec<Batch> {
                 ),
             ],
         },
-        Batch {
-            what: "idle, 100 members, with a key",
-            runs: with_seeds(&Args { keyed: true, ..small.clone() }, plan.repetitions),
-            rival: None,
-            // Nine tenths of the bound of a ring without one.
-            rows: vec![
-                Row::new("speed_keyed", "simulator speed, 100 idle members with a key", UNIT, SPEED)
-                    .best(Fold::Highest, Bound::AtLeast(450_000.0)),
-            ],
-        },
+        keyed(&small, plan.repetitions),
         Batch {
             what: "idle, 10,000 members",
             runs: with_seeds(&args(plan, 10_000), 1),
