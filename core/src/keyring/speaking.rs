@@ -9,6 +9,9 @@ use crate::model::member::State;
 use crate::model::planted::Bug;
 use crate::model::ring_key::RingKeyId;
 
+/// Of so many messages to a member that was heard in the clear and opens a key as well, one is sealed with that.
+const OLDER_WORD_EVERY: u64 = 8;
+
 impl Keyring {
     /// A message from there was opened with this key.
     pub(crate) fn handle_heard(&mut self, from: SocketAddr, key: RingKeyId) {
@@ -37,6 +40,14 @@ impl Keyring {
         // its address, so that there a word that is known counts while the member lives.
         if let Some(heard) = heard
             && said.is_none_or(|said| !(said.can_open(&heard) || heard.is_clear() && is_alive))
+        {
+            return heard;
+        }
+        // One that said that it opens both may have come back without any key, of which only what comes from there tells. Now
+        // and then its word is tried: two that open both would go on in the clear for ever, each because the other does.
+        if let Some(heard) = heard.filter(RingKeyId::is_clear)
+            && said.is_some_and(|said| said.can_open(&heard))
+            && !self.rng.chance(1, OLDER_WORD_EVERY)
         {
             return heard;
         }

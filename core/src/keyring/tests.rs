@@ -14,7 +14,7 @@ fn id(n: u8) -> MemberId {
 }
 
 fn key(revision: u64) -> RingKeyId {
-    RingKeyId::simulated(revision, 0)
+    if revision == 0 { RingKeyId::CLEAR } else { RingKeyId::simulated(revision, 0) }
 }
 
 fn record(n: u8, state: State) -> MemberRecord {
@@ -257,6 +257,21 @@ fn a_member_is_spoken_to_with_what_it_spoke_with_where_its_word_is_older() {
     let tried: alloc::collections::BTreeSet<RingKeyId> =
         (0..64).map(|_| bench.keyring.key_for(stranger)).collect();
     assert_eq!(tried.len(), 2, "where nothing is known each has its turn");
+}
+
+#[test]
+fn who_came_back_in_the_clear_is_spoken_to_in_the_clear_and_two_that_open_more_leave_it() {
+    for state in [State::Alive, State::Confirmed] {
+        let mut bench = Bench::new(&[0, 1], None);
+        let there = record(3, state).swim_addr();
+        bench.member(3, state, Some(&[0, 1]));
+        bench.keyring.handle_heard(there, RingKeyId::CLEAR);
+        let keys: Vec<RingKeyId> = (0..64).map(|_| bench.keyring.key_for(there)).collect();
+        let clear = keys.iter().filter(|key| key.is_clear()).count();
+        assert!((45..64).contains(&clear), "{clear} of 64 in the clear, whatever it said before");
+        bench.keyring.handle_heard(there, key(1));
+        assert!((0..64).all(|_| bench.keyring.key_for(there) == key(1)), "{state:?}");
+    }
 }
 
 fn dropped(news: &[KeyringEvent]) -> Vec<u64> {

@@ -37,8 +37,8 @@ const FILE_NAME: &str = "JOINED";
 /// Where an invitation is: in the option itself, in a file, or on standard input.
 #[derive(Clone, PartialEq, Eq)]
 pub enum JoinOption {
-    /// Not given.
-    None,
+    /// Given, and nothing in it.
+    Empty,
     /// The line itself.
     Line(String),
     /// In this file.
@@ -51,7 +51,7 @@ impl FromStr for JoinOption {
     type Err = std::convert::Infallible;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Ok(match text.trim() {
-            "" => Self::None,
+            "" => Self::Empty,
             "-" => Self::Stdin,
             line => match line.strip_prefix('@') {
                 Some(path) => Self::File(PathBuf::from(path)),
@@ -65,7 +65,7 @@ impl FromStr for JoinOption {
 impl fmt::Debug for JoinOption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::None => f.write_str("None"),
+            Self::Empty => f.write_str("Empty"),
             Self::Line(_) => f.write_str("Line(..)"),
             Self::File(path) => f.debug_tuple("File").field(path).finish(),
             Self::Stdin => f.write_str("Stdin"),
@@ -84,6 +84,12 @@ pub enum JoiningError {
         /// The error of the operating system.
         source: io::Error,
     },
+    /// There is none: what a `$(…)` that failed leaves.
+    #[error(
+        "--join (or {JOIN_ENV}) is given and empty, as by an `annulus ring invite` that failed: give it the line, or leave it out \
+         where no ring is to be joined"
+    )]
+    Empty,
     /// It is none.
     #[error("--join: {0}")]
     Line(#[from] LineError),
@@ -147,6 +153,7 @@ impl JoiningError {
             Self::Join(_) => exit::NOT_LET_IN,
             Self::Identity(_) | Self::Key(_) | Self::Record { .. } => exit::STORE,
             Self::Unread { .. }
+            | Self::Empty
             | Self::Line(_)
             | Self::Ring { .. }
             | Self::KeyGiven
@@ -237,7 +244,7 @@ pub(super) fn plan(
     settings: &mut Settings,
 ) -> Result<Plan, JoiningError> {
     let joined = Joined::read(sup)?;
-    let Some(option) = option.filter(|option| **option != JoinOption::None) else {
+    let Some(option) = option else {
         joined.inspect(|joined| joined.apply(settings));
         return Ok(Plan::default());
     };
@@ -310,7 +317,7 @@ fn read(option: &JoinOption) -> Result<String, JoiningError> {
         move |source| JoiningError::Unread { place, source }
     };
     match option {
-        JoinOption::None => Ok(String::new()),
+        JoinOption::Empty => Err(JoiningError::Empty),
         JoinOption::Line(line) => Ok(line.clone()),
         JoinOption::File(path) => small_file::read_to_string(path).map_err(unread(path)),
         JoinOption::Stdin if launcher::is_parent() => Ok(std::env::var(JOIN_ENV).unwrap_or_default()),

@@ -16,6 +16,7 @@ use thiserror::Error;
 use super::gateway_options::{GatewayOptions, GatewaySettings};
 use super::join::JoinOption;
 use super::log_options::{Age, Bytes, LogOptions};
+use super::ring::RING_ENV;
 use super::timings::{Profile, TimingOptions};
 use crate::host::root::SupDir;
 use crate::host::secret_env::JOIN_ENV;
@@ -270,6 +271,13 @@ impl FileOptions {
     }
 }
 
+/// The ring that is named. An option that is given and empty is what a `$(…)` that failed leaves: it is kept, and refused with
+/// the other names of rings. An empty variable counts as not given where the file names one.
+fn ring(option: Option<String>, file: Option<String>) -> Option<String> {
+    let is_variable = std::env::var_os(RING_ENV).is_some_and(|value| value.is_empty());
+    option.filter(|ring| !ring.is_empty() || !is_variable).or(file)
+}
+
 fn agent_check(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "write IP:PORT, an IPv6 address as [IP]:PORT".to_owned())
 }
@@ -371,7 +379,7 @@ impl Options {
             agent_check: self.listen_agent_check.or(file.listen_agent_check),
             gateways: self.gateways.settings(of_file)?,
             peers: if self.peer.is_empty() { file.peer.unwrap_or_default() } else { self.peer.clone() },
-            ring: self.ring.clone().filter(|ring| !ring.is_empty()).or(file.ring),
+            ring: ring(self.ring.clone(), file.ring),
             hears_clear: if self.ring_accept.is_empty() {
                 file.ring_accept.unwrap_or_default().contains(&RingAccept::Clear)
             } else {

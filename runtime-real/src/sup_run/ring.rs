@@ -21,7 +21,7 @@ use crate::supervisor::ring_file::RingFile;
 use crate::supervisor::ring_keys::{self, RingKeeper};
 
 /// Names the ring, as `--ring` does (as in Habitat).
-const RING_ENV: &str = "HAB_RING";
+pub(super) const RING_ENV: &str = "HAB_RING";
 /// How often it is said that a ring with a key hears the clear.
 const CLEAR_WARNING_PERIOD: Duration = Duration::from_secs(600);
 
@@ -87,6 +87,9 @@ pub(super) fn ring_key(root: &Root, sup: &SupDir, ring: Option<&str>) -> Result<
     let is_empty = |name| std::env::var_os(name).is_some_and(|value| value.is_empty());
     if ring.is_none() && is_empty(RING_ENV) {
         return Err(RingError::Empty { name: RING_ENV });
+    }
+    if ring == Some("") {
+        return Err(RingError::Empty { name: "--ring" });
     }
     if is_empty(RING_KEY_ENV) {
         return Err(RingError::Empty { name: RING_KEY_ENV });

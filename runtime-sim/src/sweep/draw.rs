@@ -94,9 +94,10 @@ pub(super) fn plan(seed: u64, without: &[Class]) -> Plan {
         drawn.retain(|(class, ..)| *class != Class::Overreach);
     }
     drawn.retain(|(class, ..)| !without.contains(class));
+    let replaced = replacements(&ring.hosts, &drawn, calm_ms);
     let mut schedule: Vec<(Instant, Action)> =
         drawn.into_iter().map(|(_, at, action)| (at, action)).collect();
-    schedule.extend(replacements(&ring.hosts, &schedule, calm_ms));
+    schedule.extend(replaced);
     schedule.extend(super::package::sound_again(&schedule, Instant::from_millis(calm_ms - 1)));
     // A stable sort: actions of one instant keep the order of their class.
     schedule.sort_by_key(|(at, _)| *at);
@@ -105,19 +106,18 @@ pub(super) fn plan(seed: u64, without: &[Class]) -> Plan {
     assemble(seed, ring, schedule, calm_at)
 }
 
-/// A banned host to which others turn first is replaced in the end: a member that knows no other address, such as a
-/// newcomer, would find no one.
+/// A host that is banned for good and to which others turn first is replaced in the end: a member that knows no other
+/// address, such as a newcomer, would find no one.
 fn replacements(
     hosts: &[PlannedHost],
-    schedule: &[(Instant, Action)],
+    drawn: &[(Class, Instant, Action)],
     calm_ms: u64,
 ) -> Vec<(Instant, Action)> {
-    let mut banned: Vec<HostId> = schedule
-        .iter()
-        .filter_map(
-            |(_, action)| if let Action::Depart(Depart { host, .. }) = action { Some(*host) } else { None },
-        )
-        .collect();
+    let for_good = |(class, _, action): &(Class, Instant, Action)| match action {
+        Action::Depart(Depart { host, .. }) if *class == Class::Depart => Some(*host),
+        _ => None,
+    };
+    let mut banned: Vec<HostId> = drawn.iter().filter_map(for_good).collect();
     banned.sort_unstable();
     banned.dedup();
     banned.retain(|host| hosts.iter().any(|other| other.peers.contains(host)));
