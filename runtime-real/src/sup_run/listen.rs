@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use annulus_core::{Event, EventKind, MemberId};
+use annulus_core::{Event, EventKind, MemberId, ServiceName, ServiceState, ServiceView};
 use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::time::timeout;
 
 use super::StartError;
 use super::options::Settings;
@@ -12,6 +14,7 @@ use crate::gateway::ctl::local::LocalListener;
 use crate::host::lock;
 use crate::host::root::SupDir;
 use crate::net::{Listener as _, TokioDatagrams, TokioListener, TokioTransport, Transport as _, bind_gossip};
+use crate::supervisor::handle::DriverHandle;
 
 /// The addresses of the listeners.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +94,29 @@ pub(super) async fn announce(
         ready = true, %member, %gossip, %http, %ctl, agent_check,
         "supervisor {member} is ready: gossip on {gossip} (UDP and TCP), HTTP on {scheme}://{http}, ctl on {ctl}{check}"
     );
+}
+
+/// Longest time for which load balancers wait for an answer after a start.
+const TAKEN_OVER_MAX: Duration = Duration::from_secs(10);
+
+/// Waits until the processes that outlived the last supervisor are taken over: until then a service that never stopped would
+/// be told of as one that does not run. Who connects meanwhile waits for the answer.
+pub(super) async fn taken_over(handle: DriverHandle, held: Arc<[ServiceName]>) {
+    let mut events = handle.events();
+    let is_over = async {
+        loop {
+            let held = Arc::clone(&held);
+            let waits = move |view: &ServiceView| {
+                let is_early = matches!(view.state, ServiceState::Loaded | ServiceState::Starting);
+                is_early && held.contains(&view.spec.ident.service_name())
+            };
+            let some_wait = handle.read(move |node| node.services().iter().any(waits)).await;
+            if !some_wait.unwrap_or(false) || matches!(events.recv().await, Err(RecvError::Closed)) {
+                return;
+            }
+        }
+    };
+    let _ = timeout(TAKEN_OVER_MAX, is_over).await;
 }
 
 /// Writes the member's id and the supervisor's pid for people and scripts.

@@ -26,7 +26,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use annulus_core::limits::SEAL_BYTES_MAX;
-use annulus_core::{Command, Config, ConfigError, ExitReason, Snapshot, Timings};
+use annulus_core::{Command, Config, ConfigError, ExitReason, ServiceName, Snapshot, Timings};
 use thiserror::Error;
 use tokio::sync::{Notify, mpsc};
 
@@ -274,6 +274,8 @@ async fn supervise(
     let config = config(&settings, &bound, &keyed)?;
 
     let launcher = take_over(sup, &mut restored, &clock).await?;
+    let held = restored.iter().flat_map(|snapshot| &snapshot.running).map(|process| process.service.clone());
+    let held: Arc<[ServiceName]> = held.collect();
     let (member, ledger, room) = (Arc::new(OnceLock::new()), Ledger::default(), Room::of(&sup.data()));
     let writer = store.into_writer(Arc::clone(&specs), room.clone(), done.clone())?;
     let (allowed, vault) = (settings.allowed.clone(), vault(root, sup, settings.allowed.unsigned));
@@ -300,7 +302,7 @@ async fn supervise(
 
     let (root, sup) = (root.clone(), sup.clone());
     tokio::spawn(listen::announce(handle.events(), sup.clone(), at, tls.is_some()));
-    let (restart, notifier) = (Arc::new(Notify::new()), tell_the_host(&handle, agent_check));
+    let (restart, notifier) = (Arc::new(Notify::new()), tell_the_host(&handle, (agent_check, &held)));
     let lookout = follow(&handle, (&specs, &root), (settings.peers, &keyed, guests), &timings, clock);
     let ctl = Ctl {
         handle: handle.clone(),
@@ -331,7 +333,7 @@ async fn supervise(
         keyed,
         rules: rules(settings.gateways),
     };
-    serve((http, gateway), (ctl_listener, local, ctl), tls.as_ref());
+    serve((http, gateway, held), (ctl_listener, local, ctl), tls.as_ref());
     let code = drive(driver, &handle, Asked { signals, restart, launcher, tls }, &processes).await;
     Ok(finish(code, notifier).await)
 }
@@ -343,13 +345,14 @@ fn vault(root: &Root, sup: &SupDir, takes_unsigned: bool) -> Arc<Vault> {
 
 /// Starts the tasks of the gateways. The socket of this host needs no TLS.
 fn serve(
-    (http, gateway): (TokioListener, http::Config),
+    (http, gateway, held): (TokioListener, http::Config, Arc<[ServiceName]>),
     (listener, local, ctl): (TokioListener, LocalListener, Ctl),
     tls: Option<&Tls>,
 ) {
     tokio::spawn(ctl::serve(listener, tls.cloned(), ctl.clone()));
     tokio::spawn(ctl::serve(local, None, Ctl { is_local: true, ..ctl }));
-    tokio::spawn(http::serve(http, tls.cloned(), gateway));
+    let taken_over = listen::taken_over(gateway.handle.clone(), held);
+    tokio::spawn(http::serve(http, tls.cloned(), gateway, taken_over));
     if let Some(tls) = tls {
         tokio::spawn(tls.clone().follow());
     }
@@ -408,9 +411,17 @@ fn look_out(handle: &DriverHandle, (peers, keyed): (Vec<options::Peer>, &Keyed),
 }
 
 /// Starts the tasks that tell the service manager and the load balancers of this host about the supervisor.
-fn tell_the_host(handle: &DriverHandle, agent_check: Option<TokioListener>) -> Option<Arc<Notifier>> {
+fn tell_the_host(
+    handle: &DriverHandle,
+    (agent_check, held): (Option<TokioListener>, &Arc<[ServiceName]>),
+) -> Option<Arc<Notifier>> {
     if let Some(listener) = agent_check {
-        tokio::spawn(agent_check::serve(listener, handle.clone()));
+        let taken_over = listen::taken_over(handle.clone(), Arc::clone(held));
+        let served = agent_check::serve(listener, handle.clone());
+        tokio::spawn(async move {
+            taken_over.await;
+            served.await;
+        });
     }
     let notifier = Notifier::from_env().map(Arc::new)?;
     tokio::spawn(systemd::follow(Arc::clone(&notifier), handle.clone(), handle.events()));

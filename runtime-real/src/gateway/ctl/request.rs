@@ -388,6 +388,7 @@ pub(super) fn storing(frame: &Frame, waited: Duration) -> Option<String> {
     let stored = [
         SvcLoad::ID,
         SvcStart::ID,
+        SvcUpdate::ID,
         SvcMaintain::ID,
         SvcSetCfg::ID,
         SvcFilePut::ID,

@@ -118,8 +118,13 @@ impl Gateway {
     }
 }
 
-/// Serves clients until the returned future is dropped.
-pub async fn serve(arrivals: impl Arrivals, tls: Option<Tls>, config: Config) {
+/// Serves clients, once `begin` has come, until the returned future is dropped. Events are counted and kept before.
+pub async fn serve(
+    arrivals: impl Arrivals,
+    tls: Option<Tls>,
+    config: Config,
+    begin: impl Future<Output = ()>,
+) {
     let started = config.clock.wall();
     let events = config.handle.events();
     let clock = config.clock;
@@ -136,6 +141,7 @@ pub async fn serve(arrivals: impl Arrivals, tls: Option<Tls>, config: Config) {
         counters.count(event)
     }));
     let router = router(gateway);
+    begin.await;
     arrivals::serve(arrivals, ("http", CLIENTS), tls, move |stream, client| {
         serve_client(stream, client, router.clone())
     })

@@ -77,7 +77,9 @@ fn an_invitation_comes_as_an_option_or_from_a_file_and_stands_in_no_output() {
     let options = Cli::try_parse_from(["sup", "--join", &text]).expect("usage").options;
     let secret = text.rsplit('/').nth(1).expect("a secret");
     assert!(!format!("{options:?}").contains(secret));
-    assert!(bed.plan(&["--join", ""]).expect("not given").0.joining.is_none());
+    let empty = bed.plan(&["--join", ""]).map(drop).expect_err("given and empty");
+    assert!(empty.to_string().contains("given and empty"), "{empty}");
+    assert_eq!(empty.exit_code(), exit::USAGE);
     let missing = bed.plan(&["--join", "@/no/such/file"]).map(drop).expect_err("no file").to_string();
     assert!(missing.contains("/no/such/file"), "{missing}");
     let cut = bed.plan(&["--join", &text[..text.len() - 3]]).map(drop).expect_err("cut");
