@@ -273,9 +273,7 @@ async fn supervise(
     let (gate, keyed, guests) = keyed(ring, (root, sup), (&key, restored.as_ref()), &settings, clock)?;
     let config = config(&settings, &bound, &keyed)?;
 
-    let launcher = take_over(sup, &mut restored, &clock).await?;
-    let held = restored.iter().flat_map(|snapshot| &snapshot.running).map(|process| process.service.clone());
-    let held: Arc<[ServiceName]> = held.collect();
+    let (launcher, held) = take_over(sup, &mut restored, &clock).await?;
     let (member, ledger, room) = (Arc::new(OnceLock::new()), Ledger::default(), Room::of(&sup.data()));
     let writer = store.into_writer(Arc::clone(&specs), room.clone(), done.clone())?;
     let (allowed, vault) = (settings.allowed.clone(), vault(root, sup, settings.allowed.unsigned));
@@ -428,20 +426,25 @@ fn tell_the_host(
     Some(notifier)
 }
 
-/// Connects to the launcher. The processes that it holds become part of the state that the node starts from.
+/// Connects to the launcher. The processes that it holds become part of the state that the node starts from; the names of
+/// their services.
 async fn take_over(
     sup: &SupDir,
     restored: &mut Option<Snapshot>,
     clock: &Clock,
-) -> Result<Client, ClientError> {
+) -> Result<(Client, Arc<[ServiceName]>), ClientError> {
     let (launcher, running) = Client::connect(&sup.launcher_socket(), clock).await?;
     tracing::debug!(version = launcher.version(), running = running.len(), "the launcher is greeted");
+    let mut held = Arc::default();
     match restored {
-        Some(snapshot) => snapshot.running = running,
+        Some(snapshot) => {
+            held = running.iter().map(|process| process.service.clone()).collect();
+            snapshot.running = running;
+        }
         // The data directory is new, so services of an earlier member are not wanted.
         None => drop(launcher.request(&Request::KillAll).await),
     }
-    Ok(launcher)
+    Ok((launcher, held))
 }
 
 fn config(settings: &Settings, bound: &Bound, keyed: &Keyed) -> Result<Config, ConfigError> {

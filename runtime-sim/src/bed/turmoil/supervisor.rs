@@ -155,7 +155,7 @@ fn serve(
         keyed,
         rules,
     };
-    gateways.spawn(http::serve(http_listener, None, gateway));
+    gateways.spawn(http::serve(http_listener, None, gateway, std::future::ready(())));
     Ok(gateways)
 }
 
