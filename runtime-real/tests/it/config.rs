@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::{Supervisor, eventually, text};
+use crate::support::{Supervisor, eventually, run_as_this_user, text};
 
 /// A plan of these files; `plan.toml` gets its ident here.
 fn plan(supervisor: &Supervisor, name: &str, files: &[(&str, &str)]) -> PathBuf {
@@ -33,6 +33,7 @@ fn plan(supervisor: &Supervisor, name: &str, files: &[(&str, &str)]) -> PathBuf 
 fn load(supervisor: &Supervisor, name: &str, files: &[(&str, &str)], options: &[&str]) {
     let dir = plan(supervisor, name, files);
     let out = supervisor.root().join("built").join(name);
+    run_as_this_user(&dir);
     let (code, _, stderr) = supervisor.run(&["pkg", "build", text(&dir), "--output", text(&out)]);
     assert_eq!(code, 0, "{stderr}");
     let hart = fs::read_dir(&out).expect("built").next().expect("a file").expect("an entry").path();
@@ -114,15 +115,19 @@ fn each_value_is_shown_with_its_layer_and_a_slip_does_no_harm() {
     eventually("it is rendered", || (read(&conf) == "81 true green").then_some(()));
     let show =
         |options: &[&str]| supervisor.run(&[&["config", "show", "shop.default"][..], options].concat());
-    let (code, stdout, _) = show(&["--json"]);
-    let shown: Value = serde_json::from_str(&stdout).expect("JSON");
+    // The files are written before the supervisor has heard that they are.
+    let (code, shown) = eventually("the version is shown", || {
+        let (code, stdout, _) = show(&["--json"]);
+        let shown: Value = serde_json::from_str(&stdout).expect("JSON");
+        (shown["group_version"] == 1).then_some((code, shown))
+    });
     let values: Vec<String> = shown["values"]
         .as_array()
         .expect("a list")
         .iter()
         .map(|v| format!("{} {}", v["path"].as_str().expect("text"), v["layer"].as_str().expect("text")))
         .collect();
-    assert_eq!((code, &shown["group_version"]), (0, &Value::from(1)));
+    assert_eq!(code, 0);
     assert_eq!(values, ["colour group", "extra environment", "port environment", "tls.on user"]);
     assert_eq!(show(&[]).1.parse::<toml::Table>().expect("TOML")["tls"]["on"].as_bool(), Some(true));
 

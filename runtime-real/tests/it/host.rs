@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{DEADLINE, annulus, eventually, finish, plan, text};
+use crate::support::{DEADLINE, annulus, eventually, finish, plan, run_as_this_user, text};
 
 /// A launcher whose supervisors come and go, with a root of its own. At the end it is told to leave, and killed if it
 /// does not.
@@ -107,6 +107,7 @@ impl Host {
 
     pub(crate) fn install_plan(&self, plan: &Path) -> String {
         let out = self.root.path().join("built").join(plan.file_name().expect("a name"));
+        run_as_this_user(plan);
         let (code, _, stderr) = self.run(&["pkg", "build", text(plan), "--output", text(&out)]);
         assert_eq!(code, 0, "{stderr}");
         let file = fs::read_dir(&out).expect("built").next().expect("a file").expect("readable").path();

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::{Supervisor, annulus, eventually, finish, plan, text};
+use crate::support::{Supervisor, annulus, eventually, finish, plan, run_as_this_user, text};
 
 const LISTEN: [&str; 6] =
     ["--listen-gossip", "127.0.0.1:0", "--listen-http", "127.0.0.1:0", "--listen-ctl", "127.0.0.1:0"];
@@ -19,6 +19,7 @@ fn status(supervisor: &Supervisor) -> Value {
 fn start_runs_a_supervisor_with_a_service_of_a_file() {
     let root = tempfile::tempdir().expect("a directory");
     let plan = plan(&root.path().join("plans"), "sleeper", "exec sleep 1000");
+    run_as_this_user(&plan);
     let built = root.path().join("built");
     let build = ["pkg", "build", text(&plan), "--output", text(&built)];
     let (code, _, stderr) = finish(annulus().arg("--root").arg(root.path()).args(build));
@@ -75,6 +76,7 @@ fn what_cannot_be_started_is_said_before_anything_runs() {
 fn a_group_can_be_named_with_its_service_and_organization() {
     let root = tempfile::tempdir().expect("a directory");
     let plan = plan(&root.path().join("plans"), "sleeper", "exec sleep 1000");
+    run_as_this_user(&plan);
     let built = root.path().join("built");
     let build = ["pkg", "build", text(&plan), "--output", text(&built)];
     assert_eq!(finish(annulus().arg("--root").arg(root.path()).args(build)).0, 0);

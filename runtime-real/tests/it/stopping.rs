@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::{Signal, kill};
 
 use crate::host::{Host, lives, number, number_in};
-use crate::support::{eventually, plan, text};
+use crate::support::{eventually, plan, run_as_this_user, text};
 
 /// A hook that ignores polite signals and leaves an orphan in a session of its own. Both write their pids.
 const STUBBORN: &str = "trap '' TERM INT QUIT\n(setsid sh -c 'echo $$ >> PIDS; exec sleep 1000' &)\n\
@@ -72,6 +72,7 @@ fn an_order_ends_the_hook_that_installs_a_package_too() {
     let script = format!("#!/bin/sh\n{}\n", stubborn(&host, "install"));
     fs::write(plan.join("hooks/install"), script).expect("written");
     let out = host.root.path().join("built");
+    run_as_this_user(&plan);
     assert_eq!(host.run(&["pkg", "build", text(&plan), "--output", text(&out)]).0, 0);
     let file = fs::read_dir(&out).expect("built").next().expect("a file").expect("readable").path();
     assert_eq!(host.run(&["pkg", "install", "--ignore-install-hook", text(&file)]).0, 0);

@@ -129,6 +129,7 @@ impl Supervisor {
     /// Builds a plan and installs the package; returns the file.
     pub(crate) fn install(&self, plan: &Path) -> PathBuf {
         let out = self.root().join("built").join(plan.file_name().expect("a plan has a name"));
+        run_as_this_user(plan);
         let (code, _, stderr) = self.run(&["pkg", "build", text(plan), "--output", text(&out)]);
         assert_eq!(code, 0, "{stderr}");
         let hart = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "hart");
@@ -179,6 +180,23 @@ impl Drop for Supervisor {
 
 pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("temporary paths are text")
+}
+
+/// Has the service of a plan that names no user run as the user of this test: the tests' folders are closed to all others,
+/// and so to the user `hab` of a host that has one.
+pub(crate) fn run_as_this_user(plan: &Path) {
+    const SECTION: &str = "[service]";
+    let file = plan.join("plan.toml");
+    let Ok(toml) = std::fs::read_to_string(&file) else { return };
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let own = format!("{SECTION}\nuser = \"root\"\ngroup = \"root\"");
+    let (head, rest) = toml.split_once(SECTION).unwrap_or((&toml, ""));
+    let section = rest.split("\n[").next().unwrap_or_default();
+    if !section.lines().any(|line| line.starts_with("user")) {
+        std::fs::write(file, format!("{head}\n{own}{rest}\n")).expect("written");
+    }
 }
 
 /// A plan whose service is this shell script.
