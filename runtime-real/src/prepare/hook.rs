@@ -22,7 +22,7 @@ use crate::host::clock::Clock;
 use crate::host::root::Root;
 use crate::host::{lock_file, look};
 use crate::launcher::kept::confine_kept;
-use crate::launcher::orphans::Heir;
+use crate::launcher::orphans::{HOOK_LOCK_ENV, Heir, end_left, hook_mark};
 use crate::package::{Installed, is_last_build, with_needs};
 
 /// An install or uninstall hook that takes longer than this is killed, unless the caller sets another limit.
@@ -175,11 +175,17 @@ fn run_hook(run: &mut HookRun<'_>, package: &Installed, moment: Moment) -> Resul
     if !is_due(package, moment)? {
         return release(&held).map_err(Error::io(&lock));
     }
+    if end_left(&lock).map_err(Error::io(&lock))? > 0 {
+        (run.say)(
+            package.ident(),
+            "what an earlier run of this hook left, whose keeper was killed, is ended",
+        );
+    }
     let env = |name: &str| std::env::var(name).ok();
     let hook = package_hook(run.root, package, moment.hook(), (run.sys, run.allowed), &env)
         .map_err(|e| Error::hook(package.ident(), moment, 1, e.to_string()))?;
     run.overseer.begins(run.timeout);
-    let performed = perform(run, package.ident(), &hook, &held);
+    let performed = perform(run, package.ident(), &hook, (&held, &lock));
     run.overseer.ends();
     let over = performed
         .map_err(|e| Error::hook(package.ident(), moment, 1, format!("{}: {e}", hook.program.display())))?;
@@ -218,7 +224,10 @@ pub fn claim(root: &Root, ident: &PackageIdent) -> Result<Option<File>, Error> {
     let path = lock_of(root, ident);
     let file = lock_file::open_in_folder(&path).map_err(Error::io(&path))?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
+        Ok(()) => {
+            end_left(&path).map_err(Error::io(&path))?;
+            Ok(Some(file))
+        }
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(Error::io(&path)(error)),
     }
@@ -272,13 +281,19 @@ fn exit_code(status: ExitStatus) -> i32 {
 }
 
 /// Runs the hook to its end.
-fn perform(run: &mut HookRun<'_>, ident: &PackageIdent, hook: &PackageHook, lock: &File) -> io::Result<Over> {
+fn perform(
+    run: &mut HookRun<'_>,
+    ident: &PackageIdent,
+    hook: &PackageHook,
+    (lock, path): (&File, &Path),
+) -> io::Result<Over> {
     let (reader, writer) = io::pipe()?;
     let mut command = Command::new(&hook.program);
     command
         .current_dir(&hook.dir)
         .env_clear()
         .envs(&hook.env)
+        .env(HOOK_LOCK_ENV, hook_mark(path)?)
         .stdin(Stdio::null())
         .stdout(writer.try_clone()?)
         .stderr(writer);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::{Supervisor, annulus, eventually, finish, plan, text};
+use crate::support::{Supervisor, annulus, eventually, finish, plan, run_as_this_user, text};
 
 /// A root without a supervisor.
 struct Bench {
@@ -34,6 +34,7 @@ impl Bench {
             let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
             fs::set_permissions(&path, mode).expect("made executable");
         }
+        run_as_this_user(&dir);
         let (code, stdout, stderr) = self.run(&["pkg", "build", text(&dir)]);
         assert_eq!(code, 0, "{stderr}");
         let path = stdout.lines().find_map(|line| line.split_once(" is built: ")).expect("it says where").1;
@@ -149,13 +150,13 @@ fn nothing_of_an_install_hook_outlives_its_command() {
     }
 }
 
-#[test]
-fn what_the_killed_keeper_of_an_install_hook_leaves_ends_before_the_package_is_let_go() {
-    let bench = Bench::new();
+/// An installation whose hook runs: the command, its keeper, and the processes of the hook, which are three generations, each
+/// in a session of its own. The hook ends at once while a file `quick` is there.
+fn hooked(bench: &Bench) -> (std::process::Child, u32, Vec<u32>, std::path::PathBuf) {
     let dir = bench.dir.path().to_owned();
-    // Three generations, each in a session of its own; the last says that it began.
     let hook = format!(
-        "#!/bin/sh\nsetsid sh -c 'trap \"\" TERM INT HUP; setsid sh -c \"echo \\$\\$ > {0}/begun; exec sleep 1000\" & \
+        "#!/bin/sh\n[ -e {0}/quick ] && exit 0\n\
+         setsid sh -c 'trap \"\" TERM INT HUP; setsid sh -c \"echo \\$\\$ > {0}/begun; exec sleep 1000\" & \
          echo $$ >> {0}/pids; echo $! >> {0}/pids; wait' &\nwait\n",
         text(&dir)
     );
@@ -177,8 +178,18 @@ fn what_the_killed_keeper_of_an_install_hook_leaves_ends_before_the_package_is_l
         .flat_map(|list| list.split_whitespace().map(|pid| pid.parse().expect("a pid")).collect::<Vec<_>>())
         .collect();
     assert_eq!(keeper.len(), 1, "{keeper:?}");
-    nix::sys::signal::kill(crate::host::number(keeper[0]), nix::sys::signal::Signal::SIGKILL)
-        .expect("signalled");
+    (first, keeper[0], pids, built)
+}
+
+fn kill(pid: u32) {
+    nix::sys::signal::kill(crate::host::number(pid), nix::sys::signal::Signal::SIGKILL).expect("signalled");
+}
+
+#[test]
+fn what_the_killed_keeper_of_an_install_hook_leaves_ends_before_the_package_is_let_go() {
+    let bench = Bench::new();
+    let (first, keeper, pids, _) = hooked(&bench);
+    kill(keeper);
     let output = first.wait_with_output().expect("ended");
     let left: Vec<&u32> = pids.iter().filter(|pid| crate::host::lives(**pid)).collect();
     assert!(left.is_empty(), "{left:?} outlive the hook");
@@ -188,12 +199,35 @@ fn what_the_killed_keeper_of_an_install_hook_leaves_ends_before_the_package_is_l
 }
 
 #[test]
+fn what_a_hook_leaves_whose_keeper_and_command_are_killed_at_once_ends_with_the_next_one() {
+    let bench = Bench::new();
+    let (mut first, keeper, pids, built) = hooked(&bench);
+    // The command would end what it inherits, and the keeper what it keeps, if one of the two saw the other's end.
+    let command = crate::host::number(first.id());
+    nix::sys::signal::kill(command, nix::sys::signal::Signal::SIGSTOP).expect("stopped");
+    nix::sys::signal::kill(crate::host::number(keeper), nix::sys::signal::Signal::SIGSTOP).expect("stopped");
+    kill(keeper);
+    kill(first.id());
+    first.wait().expect("ended");
+    assert!(pids.iter().any(|pid| crate::host::lives(*pid)), "this test wants something that is left");
+    fs::write(bench.dir.path().join("quick"), "").expect("written");
+    let root = bench.dir.path().join("root");
+    let (code, stdout, stderr) =
+        finish(annulus().arg("--root").arg(root).args(["pkg", "install", text(&built)]));
+    assert_eq!(code, 0, "{stderr}");
+    assert!(format!("{stdout}{stderr}").contains("whose keeper was killed"), "{stdout}{stderr}");
+    let left: Vec<&u32> = pids.iter().filter(|pid| crate::host::lives(**pid)).collect();
+    assert!(left.is_empty(), "{left:?} outlive the next hook");
+}
+
+#[test]
 fn a_service_does_not_start_before_its_install_hook_succeeds_and_keeps_its_package() {
     let supervisor = Supervisor::start(&[]);
     let dir = plan(&supervisor.root().join("plans"), "shop", "exec sleep 1000");
     let hook = "#!/bin/sh\n[ -e ready ] || { echo not ready; exit 9; }\necho once >> runs\n";
     fs::write(dir.join("hooks/install"), hook).expect("written");
     let out = supervisor.root().join("built");
+    run_as_this_user(&dir);
     let (code, _, stderr) = supervisor.run(&["pkg", "build", text(&dir), "--output", text(&out)]);
     assert_eq!(code, 0, "{stderr}");
     let mut files = fs::read_dir(&out).expect("built").map(|entry| entry.expect("an entry").path());
