@@ -1,9 +1,11 @@
 //! Finds the supervisor that a command is for, and connects to it. Shows the secret to no other process.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::{env, io};
 
 use clap::Args;
+use tokio::time::timeout;
 
 use super::{CliError, Global};
 use crate::gateway::ctl::address_file;
@@ -14,6 +16,11 @@ use crate::host::root::SupDir;
 use crate::host::secret_env::CTL_SECRET_ENV;
 use crate::host::{lock, look, small_file};
 use crate::keys::{KeyCache, RingKey};
+use crate::launcher::identity;
+use crate::sup_run;
+
+/// A supervisor of this host that has not answered by then is told of.
+const SILENCE: Duration = Duration::from_millis(800);
 
 /// Names a supervisor by the address of its ctl gateway.
 #[derive(Clone, Debug, Default, Args)]
@@ -110,7 +117,7 @@ pub(super) async fn connect_local(
     if lock::held_by(sup).map_err(CliError::io(sup.lock().display().to_string()))?.is_none() {
         return Ok(None);
     }
-    let error = match Client::connect_local(&sup.ctl_socket()).await {
+    let error = match patiently(sup, Client::connect_local(&sup.ctl_socket())).await {
         Ok(client) => return Ok(Some(client)),
         Err(error) => error,
     };
@@ -130,6 +137,18 @@ pub(super) async fn connect_local(
         // Another supervisor may listen at the usual address.
         Err(error) => Err(CliError::io(path.display().to_string())(error)),
     }
+}
+
+/// Waits for what a supervisor of this host answers at once, unless it stands still or is kept up: that is said before the
+/// wait is over.
+async fn patiently<T>(sup: &SupDir, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    if let Ok(done) = timeout(SILENCE, &mut work).await {
+        return done;
+    }
+    let why = sup_run::pid(sup).map_or_else(String::new, |pid| format!(": {}", identity::why_silent(pid)));
+    eprintln!("annulus: waiting: the supervisor does not answer{why}");
+    work.await
 }
 
 /// Connects to an address, with the secret that the environment or this supervisor's directory holds.

@@ -27,6 +27,24 @@ pub fn stands_still(pid: u32) -> bool {
     words(pid).is_some_and(|(_, words)| matches!(words.first().map(String::as_str), Some("T" | "t")))
 }
 
+/// Why a process may not answer, and how to look.
+#[must_use]
+pub fn why_silent(pid: u32) -> String {
+    match words(pid).and_then(|(_, words)| words.into_iter().next()).as_deref() {
+        Some("T" | "t") => {
+            format!("its process {pid} stands still (SIGSTOP); `kill -CONT {pid}` lets it go on")
+        }
+        Some("D") => format!(
+            "its process {pid} waits for a disk or another device; `cat /proc/{pid}/stack` as root says in which call"
+        ),
+        Some("Z" | "X") | None => format!("its process {pid} has ended"),
+        Some(_) => format!(
+            "its process {pid} runs: it may be busy, or wait for a slow disk; `annulus sup log` and \
+             `ps -L -o stat,wchan:32,pcpu,comm -p {pid}` say more"
+        ),
+    }
+}
+
 /// The guard of the service with this first process, when it stands still: it can neither end nor report anything then.
 #[must_use]
 pub fn standing_guard(first: u32) -> Option<u32> {
@@ -56,6 +74,7 @@ mod tests {
         assert_eq!(start_ticks(u32::MAX), None);
         assert_eq!(boot_id().len(), 36);
         assert!(!stands_still(own) && !stands_still(u32::MAX));
+        assert!(why_silent(own).contains("runs") && why_silent(u32::MAX).contains("has ended"));
         assert_eq!(standing_guard(own), None, "its parent is no guard");
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tokio::time::timeout;
 
 use crate::cli::target::{self, Remote};
 use crate::cli::{CliError, Global, Outcome, block_on, output};
@@ -11,6 +12,8 @@ use crate::gateway::ctl::convert::hook_text;
 use crate::gateway::ctl::message::{ServiceStatus, SvcStatus};
 use crate::host::lock;
 use crate::host::root::SupDir;
+use crate::launcher::identity::why_silent;
+use crate::sup_run;
 
 /// Between two looks whether it has ended.
 const LOOK_PERIOD: Duration = Duration::from_millis(50);
@@ -18,6 +21,8 @@ const LOOK_PERIOD: Duration = Duration::from_millis(50);
 const PROGRESS_FIRST: Duration = Duration::from_millis(800);
 /// … and then so often.
 const PROGRESS_PERIOD: Duration = Duration::from_secs(5);
+/// For what it waits the supervisor says within this, or it does not answer.
+const ANSWER_MAX: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -47,20 +52,39 @@ async fn wait(global: &Global, sup: &SupDir, pid: i32, seconds: u64) -> Result<(
             waited += LOOK_PERIOD;
             if waited >= due {
                 due = waited + PROGRESS_PERIOD;
-                say_progress(global).await;
+                say_progress(global, sup).await;
             }
         }
         Ok(())
     };
     let late = Err(CliError::StillRunning { pid, seconds });
-    tokio::time::timeout(Duration::from_secs(seconds), waiting).await.unwrap_or(late)
+    timeout(Duration::from_secs(seconds), waiting).await.unwrap_or(late)
 }
 
-/// Says which services the supervisor waits for, as far as it still answers.
-async fn say_progress(global: &Global) {
-    let Ok(client) = target::connect(global, &Remote::default()).await else { return };
-    let Ok(services) = client.query::<ServiceStatus>(&SvcStatus { ident: None }).await else { return };
-    for status in services.iter().filter(|status| status.state.as_deref() != Some("down")) {
+/// Says what the supervisor waits for, as far as it answers, and why it may not.
+async fn say_progress(global: &Global, sup: &SupDir) {
+    let asked = async {
+        let client = target::connect(global, &Remote::default()).await?;
+        Ok::<_, CliError>(client.query::<ServiceStatus>(&SvcStatus { ident: None }).await?)
+    };
+    let services = match timeout(ANSWER_MAX, asked).await {
+        Ok(Ok(services)) => services,
+        Ok(Err(_)) => {
+            return output::line("waiting: the supervisor takes no more orders, and has not ended yet");
+        }
+        Err(_) => {
+            let why = sup_run::pid(sup).map_or_else(String::new, |pid| format!(": {}", why_silent(pid)));
+            return output::line(format_args!("waiting: the supervisor does not answer{why}"));
+        }
+    };
+    let running: Vec<&ServiceStatus> =
+        services.iter().filter(|status| status.state.as_deref() != Some("down")).collect();
+    if running.is_empty() {
+        output::line(
+            "waiting: no service runs; the disk has yet to take that this supervisor leaves, and the ring to hear it",
+        );
+    }
+    for status in running {
         let state = status.state.as_deref().unwrap_or("running");
         let hooks: String = status.hooks.iter().map(|hook| format!(", {}", hook_text(hook))).collect();
         output::line(format_args!("waiting: {} is {state}{hooks}", status.service_group.service));

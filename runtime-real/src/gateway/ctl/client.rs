@@ -18,6 +18,7 @@ use super::sealed::Sealed;
 use crate::gateway::tls::{self, ClientFiles, Names};
 use crate::host::socket;
 use crate::keys::RingKey;
+use crate::launcher::identity;
 
 /// Longest wait for a connection or for one answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -50,6 +51,14 @@ pub enum ClientError {
     Timeout {
         /// The address.
         addr: String,
+    },
+    /// The supervisor of this host does not answer in time.
+    #[error("the supervisor at {addr} did not answer within 10 seconds: {why}")]
+    Silent {
+        /// Its socket.
+        addr: String,
+        /// Why that may be, and how to look.
+        why: String,
     },
     /// The secret is not the supervisor's.
     #[error(
@@ -141,6 +150,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 pub struct Client<S = Box<dyn Stream>> {
     addr: String,
     stream: S,
+    /// The supervisor's process, where it is on this host.
+    process: Option<u32>,
 }
 
 impl<S> fmt::Debug for Client<S> {
@@ -233,7 +244,10 @@ impl Client {
         }
         let (short, _dir) = socket::socket_path(path).map_err(io)?;
         let stream = connected(&addr, UnixStream::connect(short)).await?;
-        match Self::over(Box::new(stream), &addr, "").await {
+        // The process that listens, as the kernel knows it.
+        let process = stream.peer_cred().ok().and_then(|peer| u32::try_from(peer.pid()?).ok());
+        let client = Self { addr, stream: Box::new(stream), process };
+        match client.greet("").await {
             Err(ClientError::Unauthorized { addr, reason }) => {
                 Err(ClientError::NotPermitted { addr, reason })
             }
@@ -263,17 +277,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// # Errors
     /// The secret is wrong, or the other end is not a ctl gateway.
     pub async fn over(stream: S, addr: &str, secret: &str) -> Result<Self, ClientError> {
-        let mut client = Self { addr: addr.to_owned(), stream };
-        client.send(1, &Handshake { secret_key: Some(secret.to_owned()) }).await?;
-        match client.receive().await?.into_message::<NetOk>() {
-            Ok(_) => Ok(client),
+        Self { addr: addr.to_owned(), stream, process: None }.greet(secret).await
+    }
+
+    async fn greet(mut self, secret: &str) -> Result<Self, ClientError> {
+        self.send(1, &Handshake { secret_key: Some(secret.to_owned()) }).await?;
+        match self.receive().await?.into_message::<NetOk>() {
+            Ok(_) => Ok(self),
             Err(Unexpected::Err(err)) if err.code == i32::from(ErrCode::Unauthorized) => {
-                Err(ClientError::Unauthorized { addr: addr.to_owned(), reason: err.msg })
+                Err(ClientError::Unauthorized { addr: self.addr, reason: err.msg })
             }
             Err(Unexpected::Err(err)) if err.code == i32::from(ErrCode::NotSupported) => {
-                Err(ClientError::Ring { addr: addr.to_owned(), reason: format!("refuses: {}", err.msg) })
+                Err(ClientError::Ring { addr: self.addr, reason: format!("refuses: {}", err.msg) })
             }
-            Err(other) => Err(client.unexpected(other)),
+            Err(other) => Err(self.unexpected(other)),
+        }
+    }
+
+    fn late(&self) -> ClientError {
+        let addr = self.addr.clone();
+        match self.process {
+            Some(process) => ClientError::Silent { addr, why: identity::why_silent(process) },
+            None => ClientError::Timeout { addr },
         }
     }
 
@@ -329,12 +354,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         let txn = Txn { id, response: false, complete: true };
         let frame = Frame { txn: Some(txn), id: T::ID.to_owned(), body: message.encode_to_vec() };
         let sent = timeout(ANSWER_TIMEOUT, frame.write(&mut self.stream)).await;
-        sent.map_err(|_| ClientError::Timeout { addr: self.addr.clone() })?.map_err(|e| self.broken(e))
+        sent.map_err(|_| self.late())?.map_err(|e| self.broken(e))
     }
 
     async fn receive(&mut self) -> Result<Answer, ClientError> {
         let received = timeout(ANSWER_TIMEOUT, Frame::read(&mut self.stream)).await;
-        match received.map_err(|_| ClientError::Timeout { addr: self.addr.clone() })? {
+        match received.map_err(|_| self.late())? {
             Ok(Some(frame)) => Ok(Answer(frame)),
             Ok(None) => Err(self.broken(FrameError::Io(io::ErrorKind::UnexpectedEof.into()))),
             Err(error) => Err(self.broken(error)),
