@@ -2,6 +2,7 @@
 //! for it. Decides nothing about services, and never makes a lost connection again.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -123,6 +124,12 @@ pub struct Client {
     closed: watch::Receiver<bool>,
     /// The version of the messages that was agreed upon; 0 before the greeting.
     version: u32,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("version", &self.version).finish_non_exhaustive()
+    }
 }
 
 impl Client {

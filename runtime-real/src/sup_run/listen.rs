@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::StartError;
 use super::options::Settings;
 use crate::gateway::ctl::local::LocalListener;
+use crate::gateway::http::Announced;
 use crate::host::lock;
 use crate::host::root::SupDir;
 use crate::net::{Listener as _, TokioDatagrams, TokioListener, TokioTransport, Transport as _, bind_gossip};
@@ -70,12 +71,18 @@ impl Bound {
     }
 }
 
-/// Logs which member runs at which addresses, as soon as the member's identity is on disk.
-pub(super) async fn announce(
+/// Logs which member runs at which addresses, as soon as the member's identity is on disk; whether that was said.
+pub(super) fn announce(handle: &DriverHandle, sup: SupDir, at: (Addresses, bool)) -> Announced {
+    let announced = Announced::default();
+    tokio::spawn(announce_once(handle.events(), sup, at, announced.clone()));
+    announced
+}
+
+async fn announce_once(
     mut events: broadcast::Receiver<Arc<Event>>,
     sup: SupDir,
-    at: Addresses,
-    has_tls: bool,
+    (at, has_tls): (Addresses, bool),
+    announced: Announced,
 ) {
     let member = loop {
         match events.recv().await.map(|event| event.kind.clone()) {
@@ -94,6 +101,7 @@ pub(super) async fn announce(
         ready = true, %member, %gossip, %http, %ctl, agent_check,
         "supervisor {member} is ready: gossip on {gossip} (UDP and TCP), HTTP on {scheme}://{http}, ctl on {ctl}{check}"
     );
+    announced.now();
 }
 
 /// Longest time for which load balancers wait for an answer after a start.

@@ -29,6 +29,8 @@ use annulus_core::limits::SEAL_BYTES_MAX;
 use annulus_core::{Command, Config, ConfigError, ExitReason, ServiceName, Snapshot, Timings};
 use thiserror::Error;
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::gateway::ctl::local::{LocalError, LocalListener};
 use crate::gateway::ctl::message::SvcLoad;
@@ -299,9 +301,8 @@ async fn supervise(
     member.get_or_init(|| driver.member_id());
 
     let (root, sup) = (root.clone(), sup.clone());
-    tokio::spawn(listen::announce(handle.events(), sup.clone(), at, tls.is_some()));
+    let announced = listen::announce(&handle, sup.clone(), (at, tls.is_some()));
     let (restart, notifier) = (Arc::new(Notify::new()), tell_the_host(&handle, (agent_check, &held)));
-    let lookout = follow(&handle, (&specs, &root), (settings.peers, &keyed, guests), &timings, clock);
     let ctl = Ctl {
         handle: handle.clone(),
         clock,
@@ -310,12 +311,13 @@ async fn supervise(
         ledger: ledger.clone(),
         room: room.clone(),
         secret,
-        lookout,
+        lookout: follow(&handle, (&specs, &root), (settings.peers, &keyed, guests), &timings, clock),
         keyed: keyed.clone(),
         vault,
         is_local: false,
         restart: Arc::clone(&restart),
         tls: tls.clone(),
+        launcher: Some(launcher.clone()),
     };
     let gateway = http::Config {
         handle: handle.clone(),
@@ -330,10 +332,10 @@ async fn supervise(
         room,
         keyed,
         rules: rules(settings.gateways),
+        announced,
     };
-    serve((http, gateway, held), (ctl_listener, local, ctl), tls.as_ref());
-    let code = drive(driver, &handle, Asked { signals, restart, launcher, tls }, &processes).await;
-    Ok(finish(code, notifier).await)
+    let ways = (serve((http, gateway, held), (ctl_listener, local, ctl), tls.as_ref()), notifier);
+    Ok(drive(driver, &handle, Asked { signals, restart, launcher, tls }, (&processes, ways)).await)
 }
 
 /// What opens what is sealed for the groups of this supervisor's services.
@@ -341,19 +343,21 @@ fn vault(root: &Root, sup: &SupDir, takes_unsigned: bool) -> Arc<Vault> {
     Arc::new(Vault::new(KeyCache::new(root.keys()), Some(sup.data().join("sealed")), takes_unsigned))
 }
 
-/// Starts the tasks of the gateways. The socket of this host needs no TLS.
+/// Starts the tasks of the gateways, which listen until the set is dropped. The socket of this host needs no TLS.
 fn serve(
     (http, gateway, held): (TokioListener, http::Config, Arc<[ServiceName]>),
     (listener, local, ctl): (TokioListener, LocalListener, Ctl),
     tls: Option<&Tls>,
-) {
-    tokio::spawn(ctl::serve(listener, tls.cloned(), ctl.clone()));
-    tokio::spawn(ctl::serve(local, None, Ctl { is_local: true, ..ctl }));
+) -> JoinSet<()> {
+    let mut gateways = JoinSet::new();
+    gateways.spawn(ctl::serve(listener, tls.cloned(), ctl.clone()));
+    gateways.spawn(ctl::serve(local, None, Ctl { is_local: true, ..ctl }));
     let taken_over = listen::taken_over(gateway.handle.clone(), held);
-    tokio::spawn(http::serve(http, tls.cloned(), gateway, taken_over));
+    gateways.spawn(http::serve(http, tls.cloned(), gateway, taken_over));
     if let Some(tls) = tls {
         tokio::spawn(tls.clone().follow());
     }
+    gateways
 }
 
 /// Who may see what over HTTP.
@@ -369,14 +373,20 @@ fn tell_address(bound: &Bound, sup: &SupDir) {
     }
 }
 
-/// The node has finished: the service manager hears of a restart, and clients of their last answers.
-async fn finish(code: u8, notifier: Option<Arc<Notifier>>) -> u8 {
+/// The supervisor ends with this code: the service manager hears of a restart, and clients of their last answers, which the
+/// node gives as long as it runs. Then nothing listens any more, before the node is gone: none is told that it is.
+async fn finish(code: u8, running: impl Future, (mut gateways, notifier): Ways) -> u8 {
     if let Some(notifier) = notifier.filter(|_| code == exit::RESTART) {
         notifier.reloading(monotonic_us());
     }
-    tokio::time::sleep(LAST_ANSWERS).await;
+    // It may finish meanwhile.
+    let _ = timeout(LAST_ANSWERS, running).await;
+    gateways.shutdown().await;
     code
 }
+
+/// What listens for clients, and what tells the service manager.
+type Ways = (JoinSet<()>, Option<Arc<Notifier>>);
 
 /// Starts the tasks that follow changes outside the ring:
 /// spec files, the operator's configuration, the names of peers.
@@ -470,14 +480,16 @@ async fn drive(
     driver: Driver<TokioTransport, HostEffects>,
     handle: &DriverHandle,
     mut asked: Asked,
-    processes: &Processes,
+    (processes, ways): (&Processes, Ways),
 ) -> u8 {
     let mut running = std::pin::pin!(driver.run());
     let mut received = 0;
     loop {
         let ask = tokio::select! {
             biased;
-            reason = &mut running => return exit_code(reason),
+            reason = &mut running => {
+                return finish(exit_code(reason), std::future::pending::<()>(), ways).await;
+            }
             ask = asked.next() => ask,
         };
         let name = match ask {
@@ -492,7 +504,7 @@ async fn drive(
             }
             Ask::Restart(name) => {
                 tracing::info!("{name}: this supervisor is started again; its services go on");
-                return exit::RESTART;
+                return finish(exit::RESTART, running, ways).await;
             }
             Ask::Alone => {
                 tracing::error!(

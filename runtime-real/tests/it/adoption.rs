@@ -2,6 +2,7 @@
 //! counts from its own start.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
@@ -171,4 +172,35 @@ fn restarts_and_uptime_outlive_the_supervisor() {
         let service = host.services()?.get(0)?.clone();
         (service["restarts"] == 2 && service["state"] == "up").then_some(())
     });
+}
+
+#[test]
+fn a_supervisor_that_is_replaced_tells_no_client_that_it_has_ended() {
+    let host = Host::start(|_| {});
+    let at = eventually("it says where it is", || host.http());
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let answers = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let mut answers = Vec::new();
+            while !stop.load(std::sync::atomic::Ordering::Acquire) {
+                // Refused once it is gone: the next one has another port.
+                let Ok(mut stream) = std::net::TcpStream::connect(at) else { break };
+                let _ = stream.write_all(b"GET /live HTTP/1.0\r\nHost: localhost\r\n\r\n");
+                let mut answer = String::new();
+                if stream.read_to_string(&mut answer).is_ok() && !answer.is_empty() {
+                    answers.push(answer);
+                }
+            }
+            answers
+        });
+        let before = host.supervisor();
+        let (code, _, stderr) = host.run(&["sup", "restart"]);
+        assert_eq!(code, 0, "{stderr}");
+        host.supervisor_after(before);
+        stop.store(true, std::sync::atomic::Ordering::Release);
+        asking.join().expect("no panic")
+    });
+    assert!(!answers.is_empty(), "it was asked");
+    let odd: Vec<&String> = answers.iter().filter(|answer| !answer.starts_with("HTTP/1.0 200")).collect();
+    assert!(odd.is_empty(), "{} of {}: {odd:?}", odd.len(), answers.len());
 }

@@ -74,6 +74,35 @@ fn a_second_load_is_refused_and_says_who_has_the_service() {
 }
 
 #[test]
+fn of_two_that_load_a_service_at_once_one_is_refused() {
+    let host = Host::start(|_| {});
+    let ident = host.install("web", "exec sleep 1000");
+    let second = Second::start(&host);
+    for _ in 0..12 {
+        let (one, other) = std::thread::scope(|scope| {
+            let one = scope.spawn(|| host.run(&["svc", "load", &ident]));
+            (second.run(&["svc", "load", &ident]), one.join().expect("no panic"))
+        });
+        let results = [one, other];
+        let (mut refused, mut done) = (Vec::new(), 0);
+        for (code, _, stderr) in &results {
+            if *code == 0 { done += 1 } else { refused.push(stderr) }
+        }
+        assert_eq!((done, refused.len()), (1, 1), "{results:?}");
+        assert!(refused[0].contains("belongs to another supervisor"), "{refused:?}");
+        let loaded = |(code, stdout, _): (i32, String, String)| code == 0 && stdout.contains("test/web");
+        let both = [host.run(&["svc", "status"]), second.run(&["svc", "status"])].map(loaded);
+        assert_ne!(both[0], both[1], "loaded at one of them");
+        let (code, _, stderr) = if both[0] {
+            host.run(&["svc", "unload", &ident])
+        } else {
+            second.run(&["svc", "unload", &ident])
+        };
+        assert_eq!(code, 0, "{stderr}");
+    }
+}
+
+#[test]
 fn hooks_that_end_an_unloaded_service_do_not_keep_it() {
     let host = Host::start(|_| {});
     let plan = plan(&host.root.path().join("plans"), "web", "exec sleep 1000");

@@ -42,6 +42,7 @@ use crate::gateway::lookout::Lookout;
 use crate::gateway::tls::Tls;
 use crate::host::clock::Clock;
 use crate::host::root::{Root, SupDir};
+use crate::launcher::client::Client as Launcher;
 use crate::prepare::Vault;
 use crate::supervisor::handle::DriverHandle;
 use crate::supervisor::ledger::Ledger;
@@ -92,6 +93,8 @@ pub struct Ctl {
     pub restart: Arc<Notify>,
     /// What the next supervisor has to be able to start with.
     pub tls: Option<Tls>,
+    /// Which has the directories of services; none where no processes are run.
+    pub launcher: Option<Launcher>,
 }
 
 /// Serves clients until the returned future is dropped.

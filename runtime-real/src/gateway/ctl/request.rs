@@ -25,9 +25,16 @@ use crate::gateway::disk;
 use crate::gateway::tls::Tls;
 use crate::host::owner::{self, OwnerError};
 use crate::launcher::identity;
+use crate::launcher::message::Request;
 use crate::package::{self, Installed};
 use crate::prepare;
 use crate::supervisor::specs::Problem;
+
+/// A service that another supervisor has let go is its own for a moment more, until the last guard has ended; and who looks
+/// whether one has it holds it while it looks. So a claim is tried so often …
+const CLAIM_TRIES: u32 = 10;
+/// … with this pause between two tries.
+const CLAIM_RETRY: Duration = Duration::from_millis(20);
 
 /// The answer to a request.
 pub(super) enum Answer {
@@ -183,10 +190,17 @@ async fn svc_load(ctl: &Ctl, request: SvcLoad) -> Result<Answer, NetErr> {
     let force = request.force.unwrap_or_default();
     let loaded = services(ctl).await?.into_iter().find(|view| view.spec.name() == ident.service_name());
     let spec = convert::spec(&request, loaded.as_ref().filter(|_| force).map(|view| &view.spec))?;
+    let (mut lines, name) = (Vec::new(), spec.name());
+    claim(ctl, &name).await?;
     // A refusal now is better than a service that fails to start for ever.
-    runnable(ctl, &spec).await?;
-    let mut lines = Vec::new();
-    match command(ctl, Command::LoadService { spec, force }).await? {
+    let reply = match runnable(ctl, &spec).await {
+        Ok(()) => command(ctl, Command::LoadService { spec, force }).await,
+        Err(refusal) => Err(refusal),
+    };
+    if reply.is_err() {
+        let_go(ctl, &name).await;
+    }
+    match reply? {
         Reply::Unchanged => lines.push(format!("{ident} is loaded already, with the same options")),
         _ if loaded.is_some() => lines.push(format!("{ident} is loaded with new options")),
         _ => lines.push(format!("{ident} is loaded and will be kept running")),
@@ -211,6 +225,29 @@ async fn runnable(ctl: &Ctl, spec: &ServiceSpec) -> Result<(), NetErr> {
         })
     });
     checked.await.map_err(|failed| NetErr::new(ErrCode::Internal, failed.to_string()))?
+}
+
+/// Makes the service's directory this supervisor's before an order is acknowledged that only its owner can carry out: of two
+/// supervisors that are asked at once, one refuses.
+async fn claim(ctl: &Ctl, service: &ServiceName) -> Result<(), NetErr> {
+    let Some(launcher) = &ctl.launcher else { return Ok(()) };
+    let mut tries = 1;
+    loop {
+        match launcher.claim(service.as_str()).await {
+            Err(reason) if tries >= CLAIM_TRIES => return Err(NetErr::new(ErrCode::Conflict, reason)),
+            Err(_) => tokio::time::sleep(CLAIM_RETRY).await,
+            Ok(()) => return Ok(()),
+        }
+        tries += 1;
+    }
+}
+
+/// Lets the directory go again, unless the service is loaded here.
+async fn let_go(ctl: &Ctl, service: &ServiceName) {
+    let loaded = services(ctl).await.is_ok_and(|all| all.iter().any(|view| view.spec.name() == *service));
+    if let Some(launcher) = ctl.launcher.as_ref().filter(|_| !loaded) {
+        launcher.tell(&Request::Release { service: service.as_str().to_owned() });
+    }
 }
 
 /// The newest installed package that fits `ident`.
@@ -246,6 +283,7 @@ async fn svc_unload(ctl: &Ctl, request: SvcUnload) -> Result<Answer, NetErr> {
 async fn svc_start(ctl: &Ctl, request: SvcStart) -> Result<Answer, NetErr> {
     let service = name_of(ctl, request.ident.as_ref()).await?;
     let name = service.clone();
+    claim(ctl, &name).await?;
     Ok(Answer::Done(vec![match command(ctl, Command::StartService { service }).await? {
         Reply::Unchanged => format!("{name} is wanted up already"),
         _ => format!("{name} is being started"),
@@ -260,6 +298,7 @@ async fn svc_restart(ctl: &Ctl, request: SvcRestart) -> Result<Answer, NetErr> {
         return Err(NetErr::new(ErrCode::Conflict, text));
     }
     let service = name.clone();
+    claim(ctl, &name).await?;
     command(ctl, Command::RestartService { service }).await?;
     Ok(Answer::Done(vec![format!("{name} is being restarted")]))
 }

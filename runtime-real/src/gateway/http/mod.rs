@@ -24,6 +24,7 @@ mod versions;
 mod view;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use annulus_core::{Node, SysInfo, Timings};
@@ -92,6 +93,23 @@ pub struct Config {
     pub keyed: Keyed,
     /// The rules who may see what.
     pub rules: access::Rules,
+    /// Whether this supervisor has said that it is ready.
+    pub announced: Announced,
+}
+
+/// Whether a supervisor has said that it is ready. All clones are one.
+#[derive(Clone, Debug, Default)]
+pub struct Announced(Arc<AtomicBool>);
+
+impl Announced {
+    /// It has said so.
+    pub fn now(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn is_said(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 /// The gateway's state, shared by all requests.

@@ -26,6 +26,9 @@ pub(super) async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
         Ok(None) => reasons.push("starting: this member does not know itself yet".into()),
         Ok(Some(MemberState::Departed)) => reasons.push("this member has departed from the ring".into()),
         Ok(Some(_)) if gateway.history.leaving() => reasons.push("leaving the ring".into()),
+        Ok(Some(_)) if !gateway.config.announced.is_said() => {
+            reasons.push("starting: what this member is has yet to reach its disk".into());
+        }
         Ok(Some(_)) => {}
     }
     if let Some(reason) = disk::trouble(&gateway.config.room).await {

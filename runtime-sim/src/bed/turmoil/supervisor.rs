@@ -136,6 +136,7 @@ fn serve(
         tls: None,
         vault: Arc::new(Vault::new(KeyCache::new(root.keys()), None, false)),
         is_local: false,
+        launcher: None,
     };
     gateways.spawn(ctl::serve(ctl_listener, None, ctl));
     let ledger = Ledger::default();
@@ -154,7 +155,9 @@ fn serve(
         room,
         keyed,
         rules,
+        announced: http::Announced::default(),
     };
+    gateway.announced.now();
     gateways.spawn(http::serve(http_listener, None, gateway, std::future::ready(())));
     Ok(gateways)
 }
