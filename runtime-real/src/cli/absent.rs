@@ -53,13 +53,32 @@ const SHORT: &[(&str, &str)] = &[
 
 /// Words that one might look for, where they are no commands, and the commands that do it.
 const ELSEWHERE: &[(&str, &[&str])] = &[
+    ("config get", &["config show"]),
     ("config list", &["config show", "config history"]),
+    ("config set", &["config apply"]),
+    ("kill", &["svc stop", "sup term"]),
     ("list", &["svc status", "sup members", "pkg list"]),
+    ("logs", &["svc log", "sup log"]),
+    ("ps", &["svc status"]),
+    ("reload", &["svc restart", "sup restart"]),
     ("ring list", &["sup members", "ring key status"]),
     ("ring status", &["sup ring", "sup members"]),
+    ("services", &["svc status"]),
+    ("sup kill", &["sup term"]),
     ("sup list", &["sup members"]),
+    ("sup logs", &["sup log"]),
+    ("sup reload", &["sup restart"]),
+    ("sup services", &["svc status"]),
     ("sup stop", &["sup term", "svc stop"]),
+    ("svc add", &["svc load"]),
+    ("svc info", &["svc status"]),
+    ("svc kill", &["svc stop"]),
     ("svc list", &["svc status"]),
+    ("svc logs", &["svc log"]),
+    ("svc ps", &["svc status"]),
+    ("svc reload", &["svc restart", "config apply"]),
+    ("svc remove", &["svc unload"]),
+    ("svc rm", &["svc unload"]),
     ("svc run", &["svc load", "svc start"]),
     ("svc term", &["svc stop", "sup term"]),
 ];
@@ -110,13 +129,12 @@ const DASHES: &[char] = &['\u{2010}', '\u{2011}', '\u{2012}', '\u{2013}', '\u{20
 pub fn parse() -> Result<Args, u8> {
     let args: Vec<OsString> = std::env::args_os().collect();
     read(&args).map_err(|error| {
+        let (error, note) = with_one_tip(error, &args);
         // Standard error may be closed, which changes nothing about the exit code.
         if error.print().is_err_and(|lost| lost.kind() != ErrorKindOfIo::BrokenPipe) && !error.use_stderr() {
             return crate::host::exit::FAILED;
         }
-        if error.use_stderr()
-            && let Some(note) = explain(&error, &args)
-        {
+        if let Some(note) = note {
             let _ = writeln!(std::io::stderr(), "\n{note}");
         }
         u8::try_from(error.exit_code()).unwrap_or(crate::host::exit::USAGE)
@@ -126,6 +144,22 @@ pub fn parse() -> Result<Args, u8> {
 fn read(args: &[OsString]) -> Result<Args, clap::Error> {
     let matches = command().try_get_matches_from(args)?;
     Args::from_arg_matches(&matches).map_err(|error| error.format(&mut command()))
+}
+
+/// The error and what is to be said beside it, in the place of what the parser would guess.
+fn with_one_tip(mut error: clap::Error, args: &[OsString]) -> (clap::Error, Option<String>) {
+    let note = if error.use_stderr() { explain(&error, args) } else { None };
+    if note.is_some() {
+        let guesses = [
+            ContextKind::Suggested,
+            ContextKind::SuggestedArg,
+            ContextKind::SuggestedCommand,
+            ContextKind::SuggestedSubcommand,
+            ContextKind::SuggestedValue,
+        ];
+        guesses.into_iter().for_each(|guess| drop(error.remove(guess)));
+    }
+    (error, note)
 }
 
 /// What is to be said beside the error.
@@ -248,7 +282,10 @@ mod tests {
         let args: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
         let error = read(&args).expect_err(line);
         assert_eq!(error.exit_code(), 2, "{line}");
-        (error.to_string(), explain(&error, &args))
+        let (error, note) = with_one_tip(error, &args);
+        let text = error.to_string();
+        assert!(note.is_none() || !text.contains("tip:"), "{line}: {text}");
+        (text, note)
     }
 
     #[test]
@@ -296,6 +333,11 @@ mod tests {
             ("annulus svc list", "did you mean `annulus svc status`?"),
             ("annulus svc term", "did you mean `annulus svc stop` or `annulus sup term`?"),
             ("annulus ring list", "did you mean `annulus sup members` or `annulus ring key status`?"),
+            ("annulus config get", "did you mean `annulus config show`?"),
+            ("annulus svc ps", "did you mean `annulus svc status`?"),
+            ("annulus svc reload", "did you mean `annulus svc restart` or `annulus config apply`?"),
+            ("annulus svc kill", "did you mean `annulus svc stop`?"),
+            ("annulus sup services", "did you mean `annulus svc status`?"),
             ("annulus config list", "did you mean `annulus config show` or `annulus config history`?"),
         ] {
             assert_eq!(said(line).1.as_deref(), Some(note), "{line}");

@@ -14,11 +14,31 @@ pub struct BootError {
     source: std::io::Error,
 }
 
+/// Of what stands in the place of a number so much is shown.
+const TEXT_CHARS_MAX: usize = 40;
+
 /// Raises the number of this start on disk, before anything is sent. A file that holds no number begins anew: nonces stay
 /// different by their salt.
 pub(super) fn raise(data: &Path) -> Result<u32, BootError> {
     let path = data.join("BOOT");
-    let before = small_file::read_to_string(&path).ok().and_then(|text| text.trim().parse::<u32>().ok());
+    let before = match small_file::read_to_string(&path) {
+        Ok(text) => {
+            let number = text.trim().parse::<u32>().ok();
+            if number.is_none() {
+                tracing::warn!(
+                    "{}: {:?} is no number of a start: the count begins anew, which does no harm",
+                    path.display(),
+                    text.trim().chars().take(TEXT_CHARS_MAX).collect::<String>()
+                );
+            }
+            number
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => {
+            tracing::warn!(%error, "{}: the count of starts begins anew, which does no harm", path.display());
+            None
+        }
+    };
     let boot = before.unwrap_or_default().saturating_add(1);
     match atomic::write(&path, format!("{boot}\n").as_bytes(), 0o600) {
         Ok(()) => Ok(boot),

@@ -1,21 +1,32 @@
 //! `--user` and `--org`: seals what a command gives to a service group for the members of the group alone. Makes no key, and
 //! sends nothing.
 
-use annulus_core::ServiceGroup;
+use annulus_core::{ServiceGroup, UnixTime};
 
 use crate::cli::svc::key::with_org;
 use crate::cli::{CliError, Global, key, output};
-use crate::keys::{Made, Purpose};
+use crate::keys::{KeyId, Made, Purpose};
 
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Seal {
     /// Seal it for the members of the group alone, by this user's newest secret key for the newest public key of the group,
     /// both in this host's key cache
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", value_parser = user_name)]
     user: Option<String>,
     /// The organization of the group, unless it is written SERVICE.GROUP@ORG
     #[arg(long, value_name = "NAME")]
     org: Option<String>,
+}
+
+/// The name of a user, as one for whom a key can be made.
+fn user_name(text: &str) -> Result<String, String> {
+    match KeyId::new(text, UnixTime::from_millis(0)) {
+        Ok(id) if !text.contains('@') => Ok(id.name().to_owned()),
+        _ => {
+            Err("a user's name is of letters, digits, '-' and '_', and begins with a letter or digit"
+                .to_owned())
+        }
+    }
 }
 
 /// What is sent: plain, or a box with its signature.

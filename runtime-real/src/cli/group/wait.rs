@@ -52,6 +52,14 @@ impl Wait {
         version: u64,
     ) -> Outcome {
         if !self.wait {
+            // What is stored is stored, also where this cannot be asked.
+            let status = query(global, through, group, file, Some(is_sealed)).await;
+            if status.is_ok_and(|status| status.members.is_empty()) {
+                output::line(format_args!(
+                    "! No member serves {group}, by this name: it is stored, and a member that comes to serve it starts with it \
+                     (`annulus sup ring` lists the groups)"
+                ));
+            }
             return Ok(0);
         }
         let clock = Clock::host();

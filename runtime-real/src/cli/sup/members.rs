@@ -1,5 +1,7 @@
 //! `annulus sup members`: lists the members of the ring as a supervisor sees them. Only asks.
 
+use std::net::SocketAddr;
+
 use serde_json::{Value, json};
 
 use super::ring::{self, host_of, rejected_json, rejected_line, silent_line};
@@ -63,6 +65,14 @@ fn since_s(ring: &RingStatus, member: &RingMember) -> Option<i64> {
     i64::try_from(ms / 1_000).ok()
 }
 
+/// A supervisor that is alone and listens at every address has not heard yet by which one others reach it.
+fn shown_address(address: &str) -> String {
+    match address.parse::<SocketAddr>() {
+        Ok(at) if at.ip().is_unspecified() => format!("*:{}", at.port()),
+        _ => address.to_owned(),
+    }
+}
+
 fn row(ring: &RingStatus, member: &RingMember) -> Vec<String> {
     let or_dash = |text: String| if text.is_empty() { "-".to_owned() } else { text };
     let services = member.services.iter().map(|group| {
@@ -73,7 +83,7 @@ fn row(ring: &RingStatus, member: &RingMember) -> Vec<String> {
     vec![
         member.member_id.chars().take(8).collect(),
         or_dash(member.host.clone()) + if is_own { " (this one)" } else { "" },
-        member.address.clone(),
+        shown_address(&member.address),
         member.state.clone(),
         member.incarnation.to_string(),
         if member.permanent { "yes" } else { "no" }.to_owned(),
@@ -122,6 +132,7 @@ mod tests {
             row(&ring, &member),
             ["e6305a98", "beta", "10.0.0.2:9638", "Alive", "3", "yes", "1m 2s", services]
         );
+        assert_eq!(["0.0.0.0:9638", "[::]:1"].map(shown_address), ["*:9638", "*:1"]);
         let json = to_json(&ring, &member);
         assert_eq!((&json["name"], &json["since_s"]), (&"beta (e6305a98)".into(), &62.into()));
         let unknown = RingMember { host: String::new(), since_ms: None, services: vec![], ..member };

@@ -36,6 +36,11 @@ pub(in crate::cli) struct Args {
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> Outcome {
+    if args.what.is_empty() {
+        return Err(CliError::Usage(
+            "name the member, or the group, SERVICE.GROUP; this is empty".to_owned(),
+        ));
+    }
     let ring = ring::ask(global, &args.through.remote())?;
     let named = member::named(&ring, &args.what);
     match (named.is_empty(), args.what.parse::<ServiceGroup>()) {

@@ -56,7 +56,7 @@ pub(super) fn host_of(ring: &RingStatus, id: &str) -> String {
 /// What is said of a peer that does not answer.
 pub(super) fn silent_line(ring: &RingStatus, peer: &SilentPeer) -> String {
     let seconds = i64::try_from(ring.now_ms.saturating_sub(peer.since_ms) / 1_000).unwrap_or(i64::MAX);
-    format!("peer {} does not answer since {}: {}", peer.peer, duration(seconds), peer.reason)
+    format!("peer {} does not answer, as was noticed {} ago: {}", peer.peer, duration(seconds), peer.reason)
 }
 
 /// What is said of an address that is not heard.
@@ -257,7 +257,7 @@ mod tests {
         let lines = summary(&ring);
         assert_eq!(lines[0], "ring of 3: 2 Alive, 1 Confirmed; 0 permanent");
         assert!(lines[1].starts_with("as alpha (abcdabcd) sees it"), "{lines:?}");
-        assert_eq!(lines[2], "peer gone:9638 does not answer since 1m 30s: refused");
+        assert_eq!(lines[2], "peer gone:9638 does not answer, as was noticed 1m 30s ago: refused");
         assert_eq!(
             row(&ring, &ring.groups[0])[1..],
             [

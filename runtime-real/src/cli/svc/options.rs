@@ -14,13 +14,13 @@ use crate::gateway::ctl::message::{HealthCheckInterval, ServiceBind, ServiceBind
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
 pub(in crate::cli) struct SpecOptions {
     /// Where updates come from [default: stable]
-    #[arg(long, value_name = "CHANNEL", help_heading = "Service")]
+    #[arg(long, value_name = "CHANNEL", value_parser = no_option, help_heading = "Service")]
     channel: Option<String>,
     /// Address of the package store
-    #[arg(short, long, value_name = "URL", help_heading = "Service")]
+    #[arg(short, long, value_name = "URL", value_parser = no_option, help_heading = "Service")]
     url: Option<String>,
     /// The service group's name, also as SERVICE.GROUP [default: default]
-    #[arg(long, value_name = "GROUP", help_heading = "Service")]
+    #[arg(long, value_name = "GROUP", value_parser = group, help_heading = "Service")]
     group: Option<String>,
     /// standalone, or leader: the group elects one [default: standalone]
     #[arg(short, long, value_name = "TOPOLOGY", value_parser = word::<Topology>, help_heading = "Service")]
@@ -74,6 +74,24 @@ macro_rules! word {
 }
 
 word!(Topology, UpdateStrategy, UpdateCondition, BindingMode);
+
+/// A name that looks like an option, or is none, was not meant.
+fn no_option(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        Err("it is empty; leave the option out for its default".to_owned())
+    } else if text.starts_with('-') {
+        Err("it begins with a hyphen, as options do".to_owned())
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+/// GROUP, SERVICE.GROUP, or what later checks have better words for.
+fn group(text: &str) -> Result<String, String> {
+    let text = no_option(text)?;
+    let name = text.rsplit_once('.').map_or(text.as_str(), |(_, name)| name);
+    no_option(name).map(|_| text.clone())
+}
 
 fn bind(text: &str) -> Result<ServiceBind, String> {
     convert::bind(text)

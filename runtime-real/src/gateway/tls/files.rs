@@ -17,6 +17,7 @@ use tokio_rustls::rustls::pki_types::{self, CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use tokio_rustls::rustls::{CertificateError, Error, RootCertStore, ServerConfig};
 
+use super::version_1;
 use crate::host::small_file;
 
 /// The only protocol that is spoken over TLS and has a name there; ctl clients name none.
@@ -191,6 +192,9 @@ pub(super) fn certificates(kind: Kind, path: &Path) -> Result<Vec<CertificateDer
         let what = "it holds no certificate; a certificate begins with `-----BEGIN CERTIFICATE-----`";
         return Err(content(kind, path, what));
     }
+    if found.iter().any(|certificate| kind == Kind::Certificate && version_1::is(certificate)) {
+        return Err(content(kind, path, version_1::REFUSED));
+    }
     Ok(found)
 }
 
@@ -243,6 +247,10 @@ fn malformed(error: &pki_types::pem::Error) -> String {
 pub(super) fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(Kind::Authorities, path)? {
+        // An old authority may have signed its own; any other was signed by one.
+        if version_1::is(&certificate) && !version_1::is_self_signed(&certificate) {
+            return Err(content(Kind::Authorities, path, version_1::REFUSED));
+        }
         if let Some(why) = signs_nothing(&certificate) {
             return Err(content(Kind::Authorities, path, why));
         }

@@ -10,6 +10,7 @@
 
 mod client;
 mod files;
+mod version_1;
 mod wire;
 
 use std::fmt;

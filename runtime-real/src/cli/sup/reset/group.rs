@@ -13,6 +13,9 @@ use crate::keys::Purpose;
 
 const HEAD: [&str; 4] = ["what", "before", "after", "written by"];
 
+/// So many groups are named at most.
+const NEAR_MAX: usize = 4;
+
 /// What is to be taken back: the configuration or a file, as it is now.
 struct Given {
     file: Option<FileName>,
@@ -81,8 +84,15 @@ pub(super) fn reset(global: &Global, args: &Args, ring: &RingStatus, group: Serv
 
 fn unknown(ring: &RingStatus, group: &ServiceGroup) -> CliError {
     let known: Vec<&str> = ring.groups.iter().map(|group| group.group.as_str()).collect();
-    let known = if known.is_empty() { "no group".to_owned() } else { known.join(", ") };
-    CliError::Usage(format!("nothing is known of a group {group}, by this name; the ring has {known}"))
+    let of_service = |known: &&&str| known.split('.').next() == Some(group.service());
+    let near: Vec<&str> = known.iter().filter(of_service).take(NEAR_MAX).copied().collect();
+    let has = match (&near[..], known.len()) {
+        ([], 0) => "the ring has no group".to_owned(),
+        ([], 1..=NEAR_MAX) => format!("the ring has {}", known.join(", ")),
+        ([], count) => format!("the ring has {count} others, which `annulus sup ring` lists"),
+        (near, _) => format!("of that service the ring has {}", near.join(", ")),
+    };
+    CliError::Usage(format!("nothing is known of a group {group}, by this name; {has}"))
 }
 
 /// Everything that was given to the group and is in effect.
