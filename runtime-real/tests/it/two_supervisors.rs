@@ -56,6 +56,14 @@ fn a_second_load_is_refused_and_says_who_has_the_service() {
     assert!(stderr.contains("one owner"), "{stderr}");
     assert_eq!(host.pid_of_service(), pid, "the first one's process is not touched");
 
+    let start =
+        ["--listen-gossip", "127.0.0.1:0", "--listen-http", "127.0.0.1:0", "--listen-ctl", "127.0.0.1:0"];
+    let mut third = annulus();
+    third.arg("--root").arg(host.root.path()).args(["--override-name", "blue", "start", &ident]).args(start);
+    let (code, _, stderr) = finish(&mut third);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains(&format!("\"default\", process {}", host.launcher.id())), "{stderr}");
+
     // It is the launcher's, also while no supervisor is there to say so.
     let supervisor = host.supervisor();
     kill(number(supervisor), Signal::SIGSTOP).expect("stopped");

@@ -87,7 +87,9 @@ async fn say_progress(global: &Global, sup: &SupDir) {
     for status in running {
         let state = status.state.as_deref().unwrap_or("running");
         let hooks: String = status.hooks.iter().map(|hook| format!(", {}", hook_text(hook))).collect();
-        output::line(format_args!("waiting: {} is {state}{hooks}", status.service_group.service));
+        // The order to leave stops it as soon as it counts.
+        let disk = if state == "up" { "; the supervisor's disk has yet to take the order" } else { "" };
+        output::line(format_args!("waiting: {} is {state}{hooks}{disk}", status.service_group.service));
     }
 }
 
