@@ -5,6 +5,8 @@
 //! messages have no numbers, and only questions are answered.
 
 use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::trust::Source;
@@ -16,10 +18,11 @@ use crate::model::event::{EventKind, StampFault};
 use crate::model::id::MemberId;
 use crate::model::io::Transmit;
 use crate::model::limits::STREAM_BYTES_MAX;
-use crate::model::member::MemberRecord;
+use crate::model::member::{MemberRecord, State};
 use crate::model::mutant::mutated;
 use crate::model::planted::Bug;
 use crate::model::ring_key::RingKeyId;
+use crate::model::rumor::MemberRumor;
 use crate::model::stamp::{Series, Stamp, StampSender};
 use crate::replay::{Held, Proved, Report, Verdict};
 use crate::wire::{RECEIVER_BYTES_MAX, name_of, stream, swim, with_receiver};
@@ -93,7 +96,9 @@ impl Node {
             // Its own question may come back: that tells it where it met itself.
             Verdict::Drop(StampFault::Own) | Verdict::Open | Verdict::New | Verdict::Ask(_) => {}
             Verdict::Drop(fault) => {
-                self.drop_message(source.0, fault);
+                let may_be_late =
+                    fault == StampFault::Had && stamp.is_some_and(|stamp| self.replay.may_be_late(stamp));
+                self.drop_one(source.0, fault, may_be_late);
                 return None;
             }
         }
@@ -209,22 +214,46 @@ impl Node {
         if !is_its_key || self.check_signature(&message, &answered.vouch, source).is_err() {
             return self.drop_message(source.0, StampFault::Forged);
         }
-        self.note_proved_address(from, source);
-        let Some(standing) = answered.answer.standing else { return self.replay.close(now, sender) };
-        let (proved, held) = self.replay.settle(now, sender, source.0, standing);
+        let Some(standing) = answered.answer.standing else {
+            self.note_proved_address(from, source);
+            return self.replay.close(now, sender);
+        };
+        let speaker = SocketAddr::new(source.0.ip(), from.swim_port);
+        let (proved, held) = self.replay.settle(now, sender, (source.0, speaker), standing);
         self.metrics.senders_proved += 1;
         assert!(proved != Proved::Twice || held.is_empty(), "what is not believed is not handled");
         assert!(held.iter().all(|held| held.stamp.sender == sender), "what waited was of this sender");
         if proved == Proved::Twice {
             let ctx = ctx!(self);
-            ctx.event(Follows::Input, EventKind::IdentityRunsTwice { member: from.id, address: source.0 });
-            return;
+            ctx.event(Follows::Input, EventKind::IdentityRunsTwice { member: from.id, address: speaker });
+            return self.tell_twins(from, speaker);
         }
+        // The one that is not heard moves no member.
+        self.note_proved_address(from, source);
         for held in held {
             self.hear_held(&held);
         }
         if let Some(challenge) = answered.asks {
             self.give_answer(&from.id, (to, source.1), challenge, None);
+        }
+    }
+
+    /// Two that run with one identity are told where the other one is: each asks there who that is, and both learn of it. In
+    /// a ring with a key the one that is not heard gets no word of the ring otherwise, and the other one none of it.
+    fn tell_twins(&mut self, other: &MemberRecord, unheard: SocketAddr) {
+        let Some(known) = self.membership.table().get(&other.id).copied() else { return };
+        let Some(heard) = self.replay.place_of(StampSender::of(&other.id)).filter(|at| *at != unheard) else {
+            return;
+        };
+        assert!(self.replay.is_keyed(), "only where messages have numbers two series are told apart");
+        let own = know!(self).own_word();
+        for (to, at) in [(heard, unheard), (unheard, heard)] {
+            // What is older than it knows of itself would tell it nothing.
+            let incarnation = known.incarnation.max(other.incarnation);
+            let (address, swim_port) = (at.ip(), at.port());
+            let told = MemberRecord { state: State::Alive, incarnation, address, swim_port, ..known };
+            let membership = vec![MemberRumor::new(told).to_wire()];
+            transmit::datagram(ctx!(self), to, &own, &swim::Body::Gossip, membership, Vec::new(), 0);
         }
     }
 
@@ -247,13 +276,17 @@ impl Node {
 
     /// Counts a message that is not heard; the first of its like is reported, and the rest together.
     pub(super) fn drop_message(&mut self, from: SocketAddr, fault: StampFault) {
+        self.drop_one(from, fault, false);
+    }
+
+    fn drop_one(&mut self, from: SocketAddr, fault: StampFault, may_be_late: bool) {
         if fault == StampFault::Had {
             self.metrics.replays_dropped += 1;
         } else {
             self.metrics.stamps_refused += 1;
         }
         let now = self.clock.now();
-        if let Some(Report { times }) = self.replay.drop_message(now, from, fault) {
+        if let Some(Report { times }) = self.replay.drop_message(now, from, (fault, may_be_late)) {
             let ctx = ctx!(self);
             ctx.event(Follows::Input, EventKind::MessageDropped { from, fault, times });
         }

@@ -24,8 +24,8 @@
 //!   to where the member is.
 //! - *A backup that was restored* goes on with a lower boot number after one question.
 //! - *A receiver that starts again* knows no window and asks each sender once.
-//! - *Two that run with one identity* prove two series in turn. The one that was displaced is not believed while the other
-//!   one is heard, and that is reported.
+//! - *Two that run with one identity* prove two series in turn. The one at the lower address is believed, whichever came
+//!   first, and the other one is not while that one is heard. That is reported to both, and each finds the other one by it.
 //!
 //! No clock of the wall takes part. A message names the member that it is for, where its sender has heard one from there
 //! before, so that a recorder cannot bring to one member what was sent to another: such a message is asked about, too.
@@ -252,12 +252,18 @@ impl Replay {
         assert!(self.questions.of(now, sender).is_none(), "a question is answered once");
     }
 
-    /// A member has answered, and its signature holds: what it says of its numbers, and what was held for it.
+    /// Where a member that is heard sends its datagrams from.
+    pub(crate) fn place_of(&self, sender: StampSender) -> Option<SocketAddr> {
+        self.senders.place_of(sender)
+    }
+
+    /// A member has answered, and its signature holds: what it says of its numbers, and what was held for it. The answer came
+    /// from there, and `speaker` is where the member has its datagrams.
     pub(crate) fn settle(
         &mut self,
         now: Instant,
         sender: StampSender,
-        from: SocketAddr,
+        (from, speaker): (SocketAddr, SocketAddr),
         standing: Standing,
     ) -> (Proved, Vec<Held>) {
         let (held, doubted) = self.questions.settle(now, sender);
@@ -266,7 +272,7 @@ impl Replay {
         if sender == self.me && self.own.is_some_and(|own| own.series == standing.series) {
             return (Proved::Known, Vec::new());
         }
-        let proved = self.senders.prove(now, sender, standing, doubted);
+        let proved = self.senders.prove(now, (sender, speaker), standing, doubted);
         if proved == Proved::Twice {
             return (proved, Vec::new());
         }
@@ -285,9 +291,15 @@ impl Replay {
         &mut self,
         now: Instant,
         from: SocketAddr,
-        fault: StampFault,
+        (fault, may_be_late): (StampFault, bool),
     ) -> Option<Report> {
-        self.dropped.note(now, from, fault)
+        self.dropped.note(now, from, fault, may_be_late)
+    }
+
+    /// Whether a message with this number may have been sent before its sender said where its numbers stand, and come after
+    /// that: no message is known to have had the number.
+    pub(crate) fn may_be_late(&self, stamp: Stamp) -> bool {
+        self.senders.may_be_late(&stamp)
     }
 
     /// Senders that were asked in vain since the last call, by where the last message in their name came from.

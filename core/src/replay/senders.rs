@@ -26,7 +26,8 @@ pub(crate) enum Proved {
     Begun,
     /// It is in the series that was known.
     Known,
-    /// It is in a series that it had left for another one, which is live: two run with its identity.
+    /// It is in a series that it had left for another one, which is live, at a lower address: two run with its identity, and
+    /// this one is not heard. All members decide that alike.
     Twice,
 }
 
@@ -101,6 +102,12 @@ impl Senders {
         }
     }
 
+    /// Whether a number counts as had, and no message is known to have had it.
+    pub(super) fn may_be_late(&self, stamp: &Stamp) -> bool {
+        let known = self.known.get(&stamp.sender).filter(|known| known.is_in(stamp));
+        known.is_some_and(|known| known.window(stamp.salt.channel()).is_unseen(stamp.counter))
+    }
+
     #[cfg(test)]
     pub(super) fn knows(&self, sender: StampSender) -> bool {
         self.known.contains_key(&sender)
@@ -109,6 +116,11 @@ impl Senders {
     /// The sender that was last heard from there.
     pub(super) fn at(&self, address: &SocketAddr) -> Option<StampSender> {
         self.by_address.get(address).copied()
+    }
+
+    /// Where this sender's datagrams come from.
+    pub(super) fn place_of(&self, sender: StampSender) -> Option<SocketAddr> {
+        self.known.get(&sender)?.at
     }
 
     /// Notes that this message, from there, had its number. One whose number is not free (a planted defect let it in) leaves
@@ -130,11 +142,11 @@ impl Senders {
         }
     }
 
-    /// A member says, signed, in which series it is. `doubted` are the channels whose messages led to the question.
+    /// A member says, signed, in which series it is, and speaks from there. `doubted` are the channels whose messages led to the question.
     pub(super) fn prove(
         &mut self,
         now: Instant,
-        sender: StampSender,
+        (sender, speaker): (StampSender, SocketAddr),
         standing: Standing,
         doubted: [bool; Channel::ALL.len()],
     ) -> Proved {
@@ -146,7 +158,8 @@ impl Senders {
         };
         if known.series != standing.series {
             let is_live = known.heard + Duration::from_millis(LIVE_MS) > now;
-            if is_live && known.former == Some(standing.series) {
+            let goes_before = known.at.is_some_and(|at| speaker < at);
+            if is_live && known.former == Some(standing.series) && !goes_before {
                 return Proved::Twice;
             }
             let (former, at) = (Some(known.series), known.at);

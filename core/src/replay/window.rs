@@ -113,6 +113,13 @@ impl Window {
         }
     }
 
+    /// Whether the number counts as had, and no message is known to have had it.
+    pub(super) fn is_unseen(&self, counter: u32) -> bool {
+        let counter = u64::from(counter);
+        let is_in = self.lowest() <= counter && counter < self.next;
+        is_in && self.tags.as_ref().is_none_or(|tags| tags[Self::place(counter)] == ANY)
+    }
+
     /// Notes that this message had the number, which was free.
     pub(super) fn take(&mut self, now: Instant, counter: u32, tag: Tag) {
         assert!(self.find(now, counter, tag) == Found::Free, "a number is had once");

@@ -218,6 +218,46 @@ fn the_key_stays_with_the_supervisor_and_in_its_memory() {
 }
 
 #[test]
+fn a_copied_identity_is_named_by_both_that_have_it_and_harms_no_other() {
+    let (text, _) = key("prod", 1, 7);
+    let alpha = keyed("prod", &text, &[]);
+    let peer = alpha.gossip.to_string();
+    let beta = keyed("prod", &text, &["--peer", &peer]);
+    let gamma = keyed("prod", &text, &["--peer", &peer]);
+    eventually("all are alive", || (count(&beta, "Alive") == 3 && count(&gamma, "Alive") == 3).then_some(()));
+    let dir = tempfile::tempdir().expect("a directory");
+    let copied = std::process::Command::new("cp").arg("-a").arg(alpha.root()).arg(dir.path()).status();
+    assert!(copied.expect("cp runs").success());
+    let root = tempfile::TempDir::new_in(dir.path()).expect("a directory");
+    fs::remove_dir(root.path()).expect("empty");
+    fs::rename(dir.path().join(alpha.root().file_name().expect("a name")), root.path()).expect("renamed");
+    let run = ["sup", "run", "--profile", "local", "--ring", "prod", "--peer", &beta.gossip.to_string()];
+    let twin = Supervisor::start_in(root, &run, &[]);
+    let (low, high) = if alpha.gossip < twin.gossip { (&alpha, &twin) } else { (&twin, &alpha) };
+    for (one, other, then) in
+        [(high, low, "this one claims it no longer"), (low, high, "this one goes on with it")]
+    {
+        eventually("each names the other", || {
+            let log = one.run(&["sup", "log", "-n", "500"]).1;
+            let named = format!("another supervisor at {} runs with a copy", other.gossip);
+            log.lines().any(|line| line.contains(&named) && line.contains(then)).then_some(())
+        });
+        let status = one.run(&["sup", "ring"]).1;
+        assert!(status.contains(&other.gossip.to_string()) && status.contains("copy"), "{status}");
+    }
+    // The one at the lower address is heard, whichever came first.
+    for member in [&beta, &gamma] {
+        eventually("the ring goes on", || (count(member, "Alive") == 3).then_some(()));
+    }
+    // The one that is too many ends; the other one goes on.
+    let id = nix::unistd::Pid::from_raw(high.child.id().try_into().expect("an id"));
+    nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGKILL).expect("it runs");
+    for member in [&beta, &gamma, low] {
+        eventually("the ring is whole", || (count(member, "Alive") == 3).then_some(()));
+    }
+}
+
+#[test]
 fn a_ring_that_cannot_be_named_starts_no_supervisor() {
     let dir = tempfile::tempdir().expect("a directory");
     let (prod, _) = key("prod", 1, 7);
@@ -476,4 +516,38 @@ fn a_ring_in_the_clear_gets_a_key_and_loses_no_member() {
     whole([&alpha, &beta, &gamma]);
     let (_, members, _) = alpha.run(&["sup", "ring"]);
     assert!(!members.contains("ring-accept") && members.contains("sealed with the key prod-"), "{members}");
+}
+
+#[test]
+fn from_clear_to_sealed_and_back_no_member_is_held_dead() {
+    let (key_file, _) = key("prod", 1, 7);
+    let local = ["sup", "run", "--profile", "local"];
+    let alpha = Supervisor::start(&local[2..]);
+    let peer = alpha.gossip.to_string();
+    let others = [0, 1].map(|_| Supervisor::start(&["--profile", "local", "--peer", &peer]));
+    let mut ring: Vec<Supervisor> = [alpha].into_iter().chain(others).collect();
+    ring.iter().for_each(|member| give(member.root(), &key_file));
+    let whole = |ring: &[Supervisor]| {
+        for member in ring {
+            eventually("three are alive", || (count(member, "Alive") == 3).then_some(()));
+        }
+        for member in ring {
+            assert_eq!(count(member, "Confirmed"), 0, "{} holds one dead", member.gossip);
+        }
+    };
+    whole(&ring);
+    let both = &["--ring", "prod", "--ring-accept", "clear"][..];
+    for with in [both, &["--ring", "prod"], both, &[]] {
+        for at in 0..ring.len() {
+            let peer = ring[(at + 1) % ring.len()].gossip.to_string();
+            assert_eq!(ring[at].run(&["sup", "term"]).0, 0);
+            ring[at].restart_as(&[&local[..], with, &["--peer", &peer]].concat());
+            whole(&ring);
+        }
+    }
+    // A member that hears another one by an older word alone would be doubted within a few probes.
+    for _ in 0..40 {
+        whole(&ring);
+    }
+    assert!(ring.iter().all(|member| !member.run(&["sup", "ring"]).1.contains("sealed with")));
 }

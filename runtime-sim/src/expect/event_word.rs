@@ -45,6 +45,8 @@ pub enum EventWord {
     KeyMissing,
     /// A retired key opens nothing any more.
     KeyDropped,
+    /// A supervisor found another one with a copy of its identity.
+    CopyFound,
 }
 
 impl EventWord {
@@ -92,6 +94,7 @@ impl EventWord {
             Self::Refused => "refused",
             Self::KeyMissing => "key-missing",
             Self::KeyDropped => "key-dropped",
+            Self::CopyFound => "copy-found",
         }
     }
 }
@@ -119,6 +122,10 @@ pub const EVENTS: &[(&str, &str)] = &[
     ),
     ("key-missing", "a member finds that the ring speaks with a key that its host does not have"),
     ("key-dropped", "a retired key of the ring opens nothing any more at a member"),
+    (
+        "copy-found",
+        "a supervisor finds another one that runs with a copy of its identity; `seen_by` is that host",
+    ),
 ];
 
 /// A node's report in the words of scenarios.
@@ -163,6 +170,7 @@ fn word_of(
         EventKind::Refuted { .. } => EventWord::Refuted,
         EventKind::Stalled { .. } => EventWord::Stalled,
         EventKind::VersionLost { .. } => EventWord::VersionLost,
+        EventKind::IdentityConflict { .. } => EventWord::CopyFound,
         EventKind::ServiceChanged { to, .. } => EventWord::of_service((*to)?)?,
         EventKind::RingKeyChanged { step: KeyStep::Missing, .. } => EventWord::KeyMissing,
         EventKind::RingKeyChanged { step: KeyStep::Dropped, .. } => EventWord::KeyDropped,
@@ -180,7 +188,6 @@ fn word_of(
         | EventKind::DecodeFailed { .. }
         | EventKind::LimitReached { .. }
         | EventKind::PersistFailed { .. }
-        | EventKind::IdentityConflict { .. }
         | EventKind::IdentityTakenOver { .. }
         | EventKind::RingKeyChanged { .. }
         | EventKind::RingKeyFailed { .. }

@@ -11,6 +11,7 @@ use crate::model::io::Input;
 use crate::model::member::State;
 use crate::model::ring_key::RingKeyId;
 use crate::model::stamp::{Series, Stamp, StampSender};
+use crate::wire::{name_of, stream, swim};
 
 /// A message as an attacker keeps it: its bytes cannot be changed, and its number cannot be told from it.
 #[derive(Clone, Debug)]
@@ -280,4 +281,22 @@ fn two_with_one_identity_show_and_only_one_of_them_is_heard() {
     }
     let twice = |kind: &&EventKind| matches!(kind, EventKind::IdentityRunsTwice { member, .. } if *member == ring.id(1));
     assert!(ring.hosts[0].events.iter().filter(twice).count() > 0);
+}
+
+#[test]
+fn a_message_names_the_member_that_it_is_for() {
+    let ring = Ring::keyed(3, 5_000);
+    let mut named = 0;
+    for kept in &ring.kept {
+        let receiver = match kept.channel {
+            Channel::Datagram => swim::decode_news(&kept.bytes, |_| false).expect("it is read").receiver,
+            Channel::Stream => stream::decode(&kept.bytes).expect("it is read").receiver,
+        };
+        assert!(
+            receiver == 0 || receiver == name_of(StampSender::of(&ring.id(kept.to))),
+            "no other is named"
+        );
+        named += usize::from(receiver != 0);
+    }
+    assert!(named * 2 > ring.kept.len(), "{named} of {} name one", ring.kept.len());
 }

@@ -112,6 +112,12 @@ fn summary(ring: &RingStatus) -> Vec<String> {
             ring.local_health
         ));
     }
+    if let Some(copy) = &ring.copy {
+        lines.push(format!(
+            "another supervisor at {copy} runs with a copy of that one's identity, and one of the two is not heard: stop \
+             the one that is the copy and remove its data directory"
+        ));
+    }
     if !ring.banned.is_empty() {
         let banned: Vec<String> = ring.banned.iter().map(|id| host_of(ring, id)).collect();
         lines.push(format!("banned: {}", banned.join(", ")));
@@ -200,6 +206,7 @@ fn to_json(ring: &RingStatus) -> Value {
         "states": counts(ring),
         "permanent": ring.members.iter().filter(|member| member.permanent).count(),
         "banned": ring.banned,
+        "copy": ring.copy,
         "local_health": ring.local_health,
         "hot_rumors": ring.hot_rumors,
         "ring_key": ring.ring_key,

@@ -59,6 +59,7 @@ fn look(node: &Node, lookout: &Lookout, now_ms: u64) -> RingStatus {
         heard_in_the_clear: None,
         rejected: Vec::new(),
         bans: bans.collect(),
+        copy: node.copy_of_me().map(|address| address.to_string()),
     }
 }
 

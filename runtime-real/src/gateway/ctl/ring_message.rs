@@ -63,6 +63,9 @@ pub struct RingStatus {
     /// The last order about each member that was ever banned.
     #[prost(message, repeated, tag = "12")]
     pub bans: Vec<BanOrder>,
+    /// Where another supervisor runs with a copy of the answering member's identity; absent while there is no sign of one.
+    #[prost(string, optional, tag = "13")]
+    pub copy: Option<String>,
 }
 
 /// The last order about the ban of a member.
