@@ -32,22 +32,31 @@ pub const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Rumors of all kinds but `member` that a node keeps.
 pub const RUMORS_MAX: usize = 65_536;
 /// Bytes of all rumors but the members' records that a node keeps, encoded.
-pub const RUMORS_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub const RUMORS_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// A group's configuration, in bytes (as in Habitat).
 pub const SERVICE_CONFIG_BYTES_MAX: usize = 64 * 1024;
 /// One file of a group, in bytes (as in Habitat).
 pub const SERVICE_FILE_BYTES_MAX: usize = 64 * 1024;
 /// A group's configuration or file that came sealed: the box as text, with a signature beside it.
 pub const SEALED_BYTES_MAX: usize = 92 * 1024;
-/// Groups with configuration that operators may make. Twice as many are believed, so that the versions that both sides
-/// of a partition acknowledged have room everywhere.
-pub const SERVICE_CONFIGS_MAX: usize = 1_024;
-/// Files of all groups together that operators may make; twice as many are believed.
-pub const SERVICE_FILES_MAX: usize = 1_024;
-/// Files of one group that operators may make; twice as many are believed.
-pub const SERVICE_FILES_PER_GROUP_MAX: usize = 64;
-/// Bytes of all groups' configuration and files together that operators may make, encoded.
-pub const GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Groups with configuration that operators may make through one member, and that come in on the word of keys that are no
+/// member's. What was taken back does not count.
+pub const SERVICE_CONFIGS_BY_ONE_MAX: usize = 1_024;
+/// The same in the whole ring: one member leaves room for the others'. Twice as many are believed, so that the versions that
+/// both sides of a partition acknowledged have room everywhere.
+pub const SERVICE_CONFIGS_MAX: usize = 3 * SERVICE_CONFIGS_BY_ONE_MAX;
+/// Files of all groups together that operators may make through one member.
+pub const SERVICE_FILES_BY_ONE_MAX: usize = 1_024;
+/// The same in the whole ring; twice as many are believed.
+pub const SERVICE_FILES_MAX: usize = 3 * SERVICE_FILES_BY_ONE_MAX;
+/// Files of one group that operators may make through one member.
+pub const SERVICE_FILES_PER_GROUP_BY_ONE_MAX: usize = 64;
+/// The same in the whole ring; twice as many are believed.
+pub const SERVICE_FILES_PER_GROUP_MAX: usize = 3 * SERVICE_FILES_PER_GROUP_BY_ONE_MAX;
+/// Bytes of all groups' configuration and files together that operators may make through one member, encoded.
+pub const GROUP_BYTES_BY_ONE_MAX: usize = 16 * 1024 * 1024;
+/// The same in the whole ring; twice as many are believed.
+pub const GROUP_BYTES_MAX: usize = 3 * GROUP_BYTES_BY_ONE_MAX;
 /// Bodies of one version of a group's configuration or file that are told apart; of more, some losers stay untold.
 pub const CONTENDERS_MAX: usize = 8;
 /// Versions of a group's configuration or file that a member remembers having had.
@@ -55,7 +64,11 @@ pub const HISTORY_MAX: usize = 8;
 /// Largest single rumor, encoded, in bytes.
 pub const RUMOR_BYTES_MAX: usize = 256 * 1024;
 /// Operator departures (bans) that a node keeps; they are never collected, so one more is refused.
-pub const DEPARTURES_MAX: usize = 16_384;
+pub const DEPARTURES_MAX: usize = 32_768;
+/// Of those, how many on the word of one member.
+pub const DEPARTURES_BY_ONE_MAX: usize = 8_192;
+/// As long as there are so many only, more come in on the word of keys that are no member's.
+pub const DEPARTURES_BY_STRANGERS_MAX: usize = 16_384;
 /// Largest rumor that is kept without being understood, in bytes.
 pub const OPAQUE_BYTES_MAX: usize = 96 * 1024;
 /// Rumors that are kept without being understood.
@@ -80,8 +93,10 @@ pub const SYNC_RECORDS_MAX: usize = 65_536;
 pub const OPEN_KEYS_MAX: usize = 4;
 /// A key of the ring that is sealed for one member, with its ring's name, in bytes.
 pub const SEALED_KEY_BYTES_MAX: usize = 512;
-/// Keys that were ever offered to a ring: one a month for twenty years.
-pub const RING_KEYS_MAX: usize = 256;
+/// Keys that were ever offered to a ring: one a month for forty years.
+pub const RING_KEYS_MAX: usize = 512;
+/// As long as there are so many only, more come in on the word of keys that are no member's.
+pub const RING_KEYS_BY_STRANGERS_MAX: usize = 256;
 /// Of those, how many on the word of one member: one that offers keys without end leaves room for the others'.
 pub const RING_KEYS_BY_ONE_MAX: usize = 64;
 /// Services loaded on one supervisor.
@@ -152,7 +167,15 @@ const _: () = assert!(OPAQUE_BYTES_MAX < RUMOR_BYTES_MAX && SEALED_BYTES_MAX < R
 const _: () = assert!(SERVICE_FILE_BYTES_MAX * 4 / 3 + 1024 < SEALED_BYTES_MAX, "a whole file can be sealed");
 const _: () = assert!(OPAQUE_BYTES_MAX < OPAQUES_BYTES_MAX && OPAQUES_MAX < RUMORS_MAX);
 const _: () = assert!(OPAQUE_PLACES_MAX < u8::MAX as usize);
+// Plain and sealed, and twice as many as operators may make.
 const _: () = assert!((SERVICE_CONFIGS_MAX + SERVICE_FILES_MAX) * 4 < RUMORS_MAX);
+// One member, and keys that are no member's, leave as much again to the others.
+const _: () = assert!(SERVICE_CONFIGS_BY_ONE_MAX * 3 <= SERVICE_CONFIGS_MAX);
+const _: () = assert!(SERVICE_FILES_BY_ONE_MAX * 3 <= SERVICE_FILES_MAX);
+const _: () = assert!(SERVICE_FILES_PER_GROUP_BY_ONE_MAX * 3 <= SERVICE_FILES_PER_GROUP_MAX);
+const _: () = assert!(GROUP_BYTES_BY_ONE_MAX * 3 <= GROUP_BYTES_MAX);
+const _: () = assert!(DEPARTURES_BY_STRANGERS_MAX + 2 * DEPARTURES_BY_ONE_MAX <= DEPARTURES_MAX);
+const _: () = assert!(RING_KEYS_BY_STRANGERS_MAX + 2 * RING_KEYS_BY_ONE_MAX < RING_KEYS_MAX);
 
 const _: () = assert!(RUMORS_BYTES_MAX > RUMOR_BYTES_MAX * 64, "a few large rumors do not fill the store");
 const _: () = assert!(HOT_RUMORS_MAX <= RUMORS_MAX + MEMBERS_MAX, "only a known rumor is hot");
@@ -206,7 +229,7 @@ pub enum Limit {
     Members,
     /// [`HEARSAY_MAX`] or [`HEARSAY_BY_ONE_MAX`].
     Hearsay,
-    /// [`DEPARTURES_MAX`].
+    /// [`DEPARTURES_MAX`] or [`DEPARTURES_BY_ONE_MAX`].
     Departures,
     /// [`RING_KEYS_MAX`], [`RING_KEYS_BY_ONE_MAX`] or [`OPEN_KEYS_MAX`].
     RingKeys,
@@ -214,13 +237,13 @@ pub enum Limit {
     Relays,
     /// [`VERIFICATIONS_MAX`].
     Verifications,
-    /// [`SERVICE_CONFIGS_MAX`].
+    /// [`SERVICE_CONFIGS_MAX`] or [`SERVICE_CONFIGS_BY_ONE_MAX`].
     GroupConfigs,
-    /// [`SERVICE_FILES_MAX`].
+    /// [`SERVICE_FILES_MAX`] or [`SERVICE_FILES_BY_ONE_MAX`].
     GroupFiles,
-    /// [`SERVICE_FILES_PER_GROUP_MAX`].
+    /// [`SERVICE_FILES_PER_GROUP_MAX`] or [`SERVICE_FILES_PER_GROUP_BY_ONE_MAX`].
     FilesOfOneGroup,
-    /// [`GROUP_BYTES_MAX`].
+    /// [`GROUP_BYTES_MAX`] or [`GROUP_BYTES_BY_ONE_MAX`].
     GroupBytes,
     /// [`RUMOR_BYTES_MAX`], by what a service exports.
     ExportedConfiguration,

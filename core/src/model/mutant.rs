@@ -85,8 +85,7 @@ mutants! {
     FailedStoreCounts "failed-store-counts" "election/instance.rs" "A row that could not be stored counts as stored.";
     FailedStoreForgotten "failed-store-forgotten" "election/instance.rs" "A row that could not be stored is not stored again.";
     ProposalNotNoted "proposal-not-noted" "election/instance.rs" "A voter does not keep the list that a founder proposed with its vote.";
-    ListsUnbounded "lists-unbounded" "election/instance.rs" "A list of voters is believed whatever its numbers are."
-        left "No test has a voter yet that makes lists up; that a term has a bound is tested.";
+    ListsUnbounded "lists-unbounded" "election/instance.rs" "A list of voters is believed whatever its numbers are.";
     EndNotTold "end-not-told" "election/leader.rs" "A leader that gives up does not tell the ring.";
     IllnessRenewed "illness-renewed" "election/leader.rs" "A leader whose service is ill is renewed.";
     LastEndNotTold "last-end-not-told" "election/leader.rs" "A leader that hands over to no member does not tell the ring that its term is over.";
@@ -151,8 +150,7 @@ mutants! {
     RefutationNotRepeated "refutation-not-repeated" "membership/hear.rs" "An accuser that missed the refutation does not hear it again.";
     RefutedOnce "refuted-once" "membership/hear.rs" "The accusers of the first refutation alone are told of it directly.";
     SuspectRumorUnheard "suspect-rumor-unheard" "membership/hear.rs" "A suspicion that was told is not looked into.";
-    EqualAnsweredAgain "equal-answered-again" "membership/hear.rs" "An accusation in the highest incarnation is answered in the same one."
-        left "Only a member at the highest number of all comes there, and no message takes it there within years.";
+    EqualAnsweredAgain "equal-answered-again" "membership/hear.rs" "An accusation in the highest incarnation is answered in the same one.";
     FailedWayStays "failed-way-stays" "membership/helpers.rs" "A helper that did not reach a member stays the first choice for it.";
     HelpersArePeersOnly "helpers-are-peers-only" "membership/helpers.rs" "No helper is picked by chance where permanent peers are enough.";
     AloneAndHasty "alone-and-hasty" "membership/lost.rs" "While alone the tries stay as frequent as at the start.";
@@ -204,6 +202,7 @@ mutants! {
     SameBodyLoses "same-body-loses" "model/rumor/version.rs" "A member that answered for the same content is said to have lost.";
     ReceiverUnnamed "receiver-unnamed" "node/admission.rs" "No message names the member that it is for.";
     BallotsWait "ballots-wait" "node/admission.rs" "Steps of elections wait for their senders' answers, too.";
+    FloodIsUrgent "flood-is-urgent" "node/trust.rs" "What one author gives without end is told as urgently as the first.";
     LosersUnproven "losers-unproven" "node/trust.rs" "Which members lost with another body is believed without their word.";
     ChecksUnbounded "checks-unbounded" "node/trust.rs" "A source may be wrong without end.";
     TombstonesForgottenSoon "tombstones-forgotten-soon" "node/collection.rs" "Tombstones are kept for a thousandth of their time.";
@@ -261,7 +260,10 @@ mutants! {
     ToldOnceMore "told-once-more" "rumor/heat.rs" "A rumor is told once more than it has to be.";
     NewestTombstoneFirst "newest-tombstone-first" "rumor/store.rs" "The newest tombstone makes room first.";
     OwnedByNone "owned-by-none" "rumor/store.rs" "The services of a departed member stay known.";
-    ReplacedCountsTwice "replaced-counts-twice" "rumor/store.rs" "A version that replaces another needs room beside it.";
+    ReplacedCountsTwice "replaced-counts-twice" "rumor/room.rs" "A version that replaces another needs room beside it.";
+    ShareOfBytesUnbounded "share-of-bytes-unbounded" "rumor/room.rs" "One author may give as many bytes as the ring has room for.";
+    ShareUnbounded "share-unbounded" "rumor/room.rs" "One author may give as much as the ring has room for.";
+    StrangersUnbounded "strangers-unbounded" "rumor/room.rs" "Keys that are no member's may fill all the room.";
     TombstoneInDigest "tombstone-in-digest" "rumor/store.rs" "A tombstone is told again in each comparison.";
     TombstoneYoungAgain "tombstone-young-again" "rumor/store.rs" "A tombstone that is told with a signature begins its time anew.";
     TombstonesNotTold "tombstones-not-told" "rumor/store.rs" "Comparisons do not tell of tombstones.";

@@ -131,7 +131,7 @@ impl Node {
         if version.number > highest && !allow_leap {
             return Err(CommandError::VersionLeap { version: version.number, current, highest });
         }
-        if let Some(limit) = self.rumors.no_room_for(rumor) {
+        if let Some(limit) = self.rumors.no_room_for(rumor, &self.signer.public_key()) {
             let ctx = ctx!(self);
             ctx.limit_reached(limit);
             return Err(CommandError::Limit(limit));

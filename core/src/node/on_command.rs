@@ -9,8 +9,8 @@ use crate::model::context::Context;
 use crate::model::election::ElectionId;
 use crate::model::id::{MemberId, RequestId, ServiceName};
 use crate::model::io::Output;
-use crate::model::limits::{DEPARTURES_MAX, EARLY_COMMANDS_MAX, Limit};
-use crate::model::rumor::{Departure, Rumor, RumorKey, RumorKind, Version};
+use crate::model::limits::{EARLY_COMMANDS_MAX, Limit};
+use crate::model::rumor::{Departure, Rumor, RumorKey, Version};
 use crate::service::Ask;
 
 impl Node {
@@ -125,16 +125,16 @@ impl Node {
         if self.membership.table().get(&member).is_none() {
             return self.reply(request, Reply::Failed(CommandError::UnknownMember(member)));
         }
-        let bans = self.rumors.count(RumorKind::Departure);
-        if bans >= DEPARTURES_MAX && self.departure_of(&member).is_none() {
-            let ctx = ctx!(self);
-            ctx.limit_reached(Limit::Departures);
-            return self.reply(request, Reply::Failed(CommandError::Limit(Limit::Departures)));
-        }
         let Some(ban) = Departure::banned_again(self.departure_of(&member), member) else {
             return self.reply(request, Reply::Failed(CommandError::BansUsedUp(member)));
         };
-        let told = self.signed(Rumor::Departure(ban));
+        let ban = Rumor::Departure(ban);
+        if let Some(limit) = self.rumors.no_room_for(&ban, &self.signer.public_key()) {
+            let ctx = ctx!(self);
+            ctx.limit_reached(limit);
+            return self.reply(request, Reply::Failed(CommandError::Limit(limit)));
+        }
+        let told = self.signed(ban);
         assert!(told.rumor().key() == RumorKey::Departure(member), "a ban is kept under the member's id");
         self.journal.store_departure(ctx!(self), know!(self), request, told);
     }

@@ -17,11 +17,13 @@ use crate::model::election::ElectionId;
 use crate::model::event::{EventKind, Refusal};
 use crate::model::id::MemberId;
 use crate::model::identity::{Sign, Vouch};
+use crate::model::limits::Limit;
 use crate::model::mutant::mutated;
 use crate::model::planted::{Bug, Planted};
 use crate::model::rumor::{Contender, Proof, Rumor, RumorKey, RumorKind, Told, Version};
 use crate::model::statement::{Author, Statement, ballot_bytes};
 use crate::model::time::Instant;
+use crate::rumor::Priority;
 use crate::wire::swim::is_meant_for;
 use crate::wire::{said, vouch_of};
 
@@ -33,6 +35,10 @@ const FAILURE_PERIOD_MS: u64 = 500;
 /// The same for all sources of one channel together.
 const ALL_FAILURES_MAX: u32 = 512;
 const ALL_FAILURE_PERIOD_MS: u64 = 10;
+/// Time between two reports that an author gives more than its share.
+const OVERFULL_PERIOD_MS: u64 = 60_000;
+/// Orders of one kind that an author gives; what it gives more is told like any other rumor, and not before.
+const SWIFT_MAX: usize = 64;
 /// Sources of failed checks that are remembered.
 const SOURCES_MAX: usize = 128;
 
@@ -73,6 +79,8 @@ pub(super) struct Trust {
     order: VecDeque<[u8; 32]>,
     sources: BTreeMap<(IpAddr, Channel), Budget>,
     all: BTreeMap<Channel, Budget>,
+    /// When it was last said that an author gave more than its share.
+    said: BTreeMap<Limit, Instant>,
 }
 
 impl Trust {
@@ -94,6 +102,17 @@ impl Trust {
         let has_any = all.has_any(now, ALL_FAILURES_MAX, ALL_FAILURE_PERIOD_MS);
         let one = self.sources.get_mut(&(from.ip(), channel));
         has_any && one.is_none_or(|one| one.has_any(now, FAILURES_MAX, FAILURE_PERIOD_MS))
+    }
+
+    /// Whether it is news that an author gives more than its share: a flood is said once in a while.
+    fn is_news(&mut self, now: Instant, limit: Limit) -> bool {
+        let period = Duration::from_millis(OVERFULL_PERIOD_MS);
+        let is_news = self.said.get(&limit).is_none_or(|said| *said + period <= now);
+        if is_news {
+            self.said.insert(limit, now);
+        }
+        assert!(self.said.len() <= Limit::ALL.len(), "limits are few");
+        is_news
     }
 
     fn failed(&mut self, now: Instant, (from, channel): Source) {
@@ -283,6 +302,28 @@ impl Node {
             self.refuse(Some(*from), RumorKey::Election(election.clone()), refusal, source);
         }
         judged.is_ok()
+    }
+
+    /// Looks at how much of what all operators share the author of an order has: how urgently it is told on, or none where it
+    /// has had its share. One that floods the ring delays no refutation, and no other's orders.
+    pub(super) fn share_of(&mut self, told: &Told<'_>, priority: Priority) -> Option<Priority> {
+        let kind = told.rumor().key().kind();
+        let Some(by) = told.vouch().map(|vouch| vouch.key).filter(|_| kind.room().in_ring.is_some()) else {
+            return Some(priority);
+        };
+        let author = self.signer.id_of(&by);
+        let is_member = author == self.me || self.membership.table().get(&author).is_some();
+        if let Some(limit) = self.rumors.no_share_for(told.rumor(), &by, is_member) {
+            if self.trust.is_news(self.clock.now(), limit) {
+                let ctx = ctx!(self);
+                ctx.limit_reached(limit);
+            } else {
+                self.metrics.limits_reached += 1;
+            }
+            return None;
+        }
+        let is_swift = is_member && self.rumors.share(kind, &by) < SWIFT_MAX;
+        Some(if mutated!(FloodIsUrgent, is_swift, true) { priority } else { priority.max(Priority::Normal) })
     }
 
     /// No step of an election comes twice, so that none is worth remembering.

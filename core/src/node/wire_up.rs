@@ -268,7 +268,10 @@ impl Node {
             self.membership.handle_ban(ctx!(self), order, by);
         }
         let heard = self.learn_departure(told, order.member_id, Some(*from));
-        if heard == Heard::New {
+        // Of a member that is not known it is stored with the other rumors, soon: bans of invented ids do not hold up the disk.
+        let member = order.member_id;
+        let is_known = member == self.me || self.membership.table().get(&member).is_some();
+        if heard == Heard::New && is_known {
             self.journal.store_heard_departure(ctx!(self), know!(self), told, order);
         }
         heard
@@ -321,6 +324,8 @@ impl Node {
         after: Follows,
     ) -> Learned {
         assert!(from != Some(self.me), "a member's own rumor has no sender");
+        let priority = if from.is_some() { self.share_of(told, priority) } else { Some(priority) };
+        let Some(priority) = priority else { return Learned { heard: Heard::Known, after } };
         let inserted = self.rumors.insert(self.clock.now(), told);
         let rumor = told.rumor();
         match inserted {
@@ -357,18 +362,21 @@ impl Node {
         }
     }
 
-    /// What is not understood and had to make room for its like is told no longer and leaves the disk.
+    /// What had to make room for its like, as it is not understood or was taken back, is told no longer and leaves the disk.
     pub(super) fn forget_pushed_out(&mut self) {
         let keys = self.rumors.take_pushed_out();
-        if keys.is_empty() {
-            return;
+        let is_opaque = |key: &RumorKey| key.kind() == RumorKind::Opaque;
+        if keys.iter().any(is_opaque) {
+            self.opaque_overflowed();
         }
         for key in keys {
-            assert!(key.kind() == RumorKind::Opaque, "only what is not understood makes room for its like");
+            assert!(is_opaque(&key) || key.group().is_some(), "what is kept for ever makes no room");
             self.gossip.stop(&key);
+            if let Some(group) = key.group() {
+                self.group_changed(group, Follows::Input);
+            }
             self.mark_dirty(key);
         }
-        self.opaque_overflowed();
     }
 
     /// There is no room for all that is not understood: counted each time, and said once for each flood.

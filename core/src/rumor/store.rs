@@ -7,11 +7,13 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::room::is_spent;
+use super::shares::{Shares, Taken};
 use crate::model::digest::{Digest, hash_bytes};
 use crate::model::id::{MemberId, ServiceGroup};
 use crate::model::identity::Vouch;
 use crate::model::limits::{
-    DATAGRAM_BYTES_MIN, GROUP_BYTES_MAX, Limit, OPAQUES_BYTES_MAX, OPAQUES_MAX, RUMORS_BYTES_MAX, RUMORS_MAX,
+    DATAGRAM_BYTES_MIN, OPAQUES_BYTES_MAX, OPAQUES_MAX, RUMORS_BYTES_MAX, RUMORS_MAX,
 };
 use crate::model::mutant::mutated;
 use crate::model::rumor::{Rumor, RumorKey, RumorKind, ServiceRumor, Told};
@@ -32,10 +34,10 @@ pub(crate) enum Inserted {
 }
 
 #[derive(Debug)]
-struct Entry {
+pub(super) struct Entry {
     rumor: Rumor,
     /// The word of its author.
-    vouch: Option<Box<Vouch>>,
+    pub(super) vouch: Option<Box<Vouch>>,
     /// It as it is told: the bytes that it was read from where they say more than this version reads, else its
     /// encoding where that is short.
     told: Option<Arc<[u8]>>,
@@ -47,7 +49,7 @@ struct Entry {
     /// Its size as it is told.
     told_len: usize,
     /// What it takes of the limit.
-    bytes: usize,
+    pub(super) bytes: usize,
     /// Since when it is a tombstone; such entries are not in the digest, so that no member learns them anew.
     dead_since: Option<Instant>,
 }
@@ -58,17 +60,20 @@ const KEPT_BYTES_MAX: usize = DATAGRAM_BYTES_MIN;
 /// Rumors by key.
 #[derive(Debug, Default)]
 pub(crate) struct RumorStore {
-    entries: BTreeMap<RumorKey, Entry>,
+    pub(super) entries: BTreeMap<RumorKey, Entry>,
     /// The bytes of entries that are kept as they are told, by their hash.
     kept: BTreeMap<u64, Arc<[u8]>>,
     digest: Digest,
     /// How many there are of each kind.
     counts: BTreeMap<RumorKind, usize>,
     tombstones: usize,
-    bytes: usize,
+    pub(super) bytes: usize,
     opaque_bytes: usize,
-    /// Rumors of unknown kinds that had to make room for others, until the node takes the figure.
-    pushed_out: Vec<RumorKey>,
+    /// Whose they are.
+    pub(super) shares: Shares,
+    /// Rumors of unknown kinds, and versions that were taken back, that had to make room for others, until the node takes
+    /// the figure.
+    pub(super) pushed_out: Vec<RumorKey>,
     /// Whether there have been more of them than there is room for, and it was said.
     overflowed: bool,
 }
@@ -104,7 +109,7 @@ impl RumorStore {
     fn insert_unknown(&mut self, now: Instant, key: RumorKey, told: &Told<'_>) -> Inserted {
         let entry = Entry::new(now, told.rumor().clone(), told.vouch(), told.bytes());
         let kind = key.kind();
-        if self.is_full(&key, kind.room().times()).is_some() || !self.make_room_for_opaque(&key, &entry) {
+        if !self.make_room_for_given(&key, &entry) || !self.make_room_for_opaque(&key, &entry) {
             return Inserted::Refused;
         }
         while !kind.room().is_own && self.is_full_for(&entry) {
@@ -124,7 +129,7 @@ impl RumorStore {
     /// The counters stay within their limits.
     fn check(&self) {
         let fits = |(kind, count): (&RumorKind, &usize)| {
-            kind.room().in_ring.is_none_or(|(max, _)| *count <= max * kind.room().times())
+            kind.room().in_ring.is_none_or(|bound| *count <= bound.max * kind.room().times())
         };
         assert!(self.counts.iter().all(fits), "a kind with a limit is within it");
         assert!(self.entries.len() - self.count_apart() <= RUMORS_MAX, "rumors have a limit");
@@ -171,44 +176,6 @@ impl RumorStore {
         is_news
     }
 
-    /// Which limit keeps an operator from adding this version; none when nothing does. Nothing of these kinds is ever
-    /// taken out.
-    pub(crate) fn no_room_for(&self, rumor: &Rumor) -> Option<Limit> {
-        let key = rumor.key();
-        let held = self.entries.get(&key);
-        if held.is_none()
-            && let Some(limit) = self.is_full(&key, 1)
-        {
-            return Some(limit);
-        }
-        assert!(rumor.version().is_some(), "operators give versions");
-        let grows = rumor
-            .encode()
-            .len()
-            .saturating_sub(held.map_or(0, |entry| mutated!(ReplacedCountsTwice, entry.bytes, 0)));
-        let versions = self.entries.values().filter(|entry| entry.rumor.version().is_some());
-        if versions.map(|entry| entry.bytes).sum::<usize>() + grows > GROUP_BYTES_MAX {
-            return Some(Limit::GroupBytes);
-        }
-        (self.bytes + grows > RUMORS_BYTES_MAX).then_some(Limit::RumorBytes)
-    }
-
-    fn is_full(&self, key: &RumorKey, times: usize) -> Option<Limit> {
-        let kind = key.kind();
-        if let Some((max, limit)) = kind.room().in_ring
-            && self.count(kind) >= max * times
-        {
-            return Some(limit);
-        }
-        if let Some((max, limit)) = kind.room().in_group
-            && let Some(group) = key.group()
-            && self.of_kind(kind, group).count() >= max * times
-        {
-            return Some(limit);
-        }
-        None
-    }
-
     /// How many rumors of this kind there are.
     pub(crate) fn count(&self, kind: RumorKind) -> usize {
         self.counts.get(&kind).copied().unwrap_or(0)
@@ -225,12 +192,18 @@ impl RumorStore {
         kind: RumorKind,
         group: &ServiceGroup,
     ) -> impl Iterator<Item = &'a Rumor> + use<'a> {
+        self.entries_of(kind, group).map(|(_, entry)| &entry.rumor)
+    }
+
+    pub(super) fn entries_of<'a>(
+        &'a self,
+        kind: RumorKind,
+        group: &ServiceGroup,
+    ) -> impl Iterator<Item = (&'a RumorKey, &'a Entry)> + use<'a> {
         let first = RumorKey::first_of(kind, group);
         let following = first.into_iter().flat_map(|first| self.entries.range(first..));
         let group = group.clone();
-        following
-            .take_while(move |(key, _)| key.kind() == kind && key.group() == Some(&group))
-            .map(|(_, entry)| &entry.rumor)
+        following.take_while(move |(key, _)| key.kind() == kind && key.group() == Some(&group))
     }
 
     fn is_full_for(&self, entry: &Entry) -> bool {
@@ -240,6 +213,7 @@ impl RumorStore {
     fn count_in(&mut self, held: Weight) {
         self.bytes += held.bytes;
         self.opaque_bytes += held.opaque_bytes();
+        held.taken.into_iter().for_each(|taken| self.shares.count_in(taken));
         if held.dead {
             self.tombstones += 1;
         } else {
@@ -251,6 +225,7 @@ impl RumorStore {
         assert!(self.bytes >= held.bytes, "a rumor that is taken out was counted in");
         self.bytes -= held.bytes;
         self.opaque_bytes -= held.opaque_bytes();
+        held.taken.into_iter().for_each(|taken| self.shares.count_out(taken));
         self.overflowed &=
             self.count(RumorKind::Opaque) > OPAQUES_MAX / 2 || self.opaque_bytes > OPAQUES_BYTES_MAX / 2;
         if held.dead {
@@ -261,7 +236,7 @@ impl RumorStore {
         }
     }
 
-    fn take_out(&mut self, key: &RumorKey) -> bool {
+    pub(super) fn take_out(&mut self, key: &RumorKey) -> bool {
         assert!(!key.kind().room().is_own, "rumors with room of their own are never taken out");
         let Some(entry) = self.entries.remove(key) else { return false };
         self.forget_bytes(&entry);
@@ -436,6 +411,8 @@ struct Weight {
     bytes: usize,
     dead: bool,
     opaque: bool,
+    /// What it takes of its author's share, where it has a bound.
+    taken: Option<Taken>,
 }
 
 impl Weight {
@@ -518,12 +495,21 @@ impl Entry {
         self.told.as_ref().map_or_else(encode, |bytes| bytes.to_vec())
     }
 
-    const fn weight(&self) -> Weight {
+    pub(super) fn is_spent(&self) -> bool {
+        is_spent(&self.rumor)
+    }
+
+    fn weight(&self) -> Weight {
+        let kind = self.rumor.key().kind();
+        let is_bounded = kind.room().in_ring.is_some() && !self.is_spent();
+        let by = self.vouch.as_ref().map(|vouch| vouch.key);
+        let bytes = if self.rumor.version().is_some() { self.bytes } else { 0 };
         Weight {
             hashes: self.hashes,
             bytes: self.bytes,
             dead: self.dead_since.is_some(),
             opaque: matches!(self.rumor, Rumor::Opaque(_)),
+            taken: is_bounded.then_some(Taken { kind, by, bytes }),
         }
     }
 }
@@ -533,8 +519,11 @@ mod tests {
     use super::*;
     use crate::model::config::SysInfo;
     use crate::model::id::Incarnation;
-    use crate::model::identity::{KeyedHash, Sign as _};
-    use crate::model::limits::RUMOR_BYTES_MAX;
+    use crate::model::identity::{KeyedHash, PublicKey, Sign as _};
+    use crate::model::limits::{
+        GROUP_BYTES_BY_ONE_MAX, GROUP_BYTES_MAX, Limit, RUMOR_BYTES_MAX, SERVICE_CONFIGS_BY_ONE_MAX,
+        SERVICE_CONFIGS_MAX,
+    };
     use crate::model::rumor::Proof;
     use crate::model::rumor::ServiceRumor;
     use crate::model::rumor::tests::any_trio;
@@ -822,17 +811,107 @@ mod tests {
             })
         };
         let mut store = RumorStore::default();
-        let fit = GROUP_BYTES_MAX / file(0, 1).encode().len();
+        let (fit, me) = (GROUP_BYTES_MAX / file(0, 1).encode().len(), PublicKey([9; 32]));
         let group = |n: usize| alloc::format!("web.g{}", n / 60);
         let spread = |n: usize, number| {
             let Rumor::ServiceFile(told) = file(n, number) else { panic!("a file") };
             Rumor::ServiceFile(ServiceFile { group: group(n).parse().expect("valid"), ..told })
         };
         for n in 0..fit {
-            assert_eq!(store.no_room_for(&spread(n, 1)), None, "{n} of {fit}");
+            assert_eq!(store.no_room_for(&spread(n, 1), &me), None, "{n} of {fit}");
             store.insert(Instant::from_millis(1), &spread(n, 1).into());
         }
-        assert_eq!(store.no_room_for(&spread(fit, 1)), Some(Limit::GroupBytes));
-        assert_eq!(store.no_room_for(&spread(0, 2)), None);
+        assert_eq!(store.no_room_for(&spread(fit, 1), &me), Some(Limit::GroupBytes));
+        assert_eq!(store.no_room_for(&spread(0, 2), &me), None);
+    }
+
+    fn config(n: usize, number: u64, text: &[u8], key: u8) -> Told<'static> {
+        use crate::model::identity::Signature;
+        use crate::model::rumor::{ServiceConfig, Version};
+        let writer = Some(MemberId::from_bytes([key; 16]));
+        let version = Version::new(number, text.to_vec(), writer);
+        let group = alloc::format!("web.g{n:05}").parse().expect("valid");
+        let vouch = Vouch { key: PublicKey([key; 32]), signature: Signature([0; 64]) };
+        Told::own(Rumor::ServiceConfig(ServiceConfig { group, version }), Some(vouch))
+    }
+
+    /// Takes it in as a member does that hears it.
+    fn hear(store: &mut RumorStore, told: &Told<'_>, is_member: bool) -> Result<Inserted, Limit> {
+        let by = told.vouch().expect("an author").key;
+        match store.no_share_for(told.rumor(), &by, is_member) {
+            Some(limit) => Err(limit),
+            None => Ok(store.insert(Instant::from_millis(1), told)),
+        }
+    }
+
+    #[test]
+    fn one_author_and_its_made_up_keys_leave_room_for_others() {
+        let mut store = RumorStore::default();
+        let (max, full) = (SERVICE_CONFIGS_BY_ONE_MAX, Err(Limit::GroupConfigs));
+        let [made_up, insider, operator, me] = [1, 2, 3, 4];
+        for n in 0..max {
+            assert_eq!(hear(&mut store, &config(n, 1, b"a = 1", made_up), false), Ok(Inserted::New), "{n}");
+        }
+        assert_eq!(hear(&mut store, &config(max, 1, b"a = 1", 9), false), full, "they share one room");
+        for n in max..2 * max {
+            assert_eq!(hear(&mut store, &config(n, 1, b"a = 1", insider), true), Ok(Inserted::New), "{n}");
+        }
+        assert_eq!(hear(&mut store, &config(2 * max, 1, b"a = 1", insider), true), full);
+        assert_eq!(hear(&mut store, &config(max, 2, b"a = 2", insider), true), Ok(Inserted::New), "its own");
+        assert_eq!(hear(&mut store, &config(2 * max, 1, b"a = 1", operator), true), Ok(Inserted::New));
+        let own = config(2 * max + 1, 1, b"a = 1", me);
+        assert_eq!(store.no_room_for(own.rumor(), &PublicKey([me; 32])), None);
+        // What is taken back by another frees the share.
+        assert_eq!(hear(&mut store, &config(max, 3, b"", operator), true), Ok(Inserted::New));
+        assert_eq!(hear(&mut store, &config(2 * max + 2, 1, b"a = 1", insider), true), Ok(Inserted::New));
+        store.check_invariants();
+    }
+
+    #[test]
+    fn one_author_does_not_take_all_bytes() {
+        let mut store = RumorStore::default();
+        let text = [b'#'; 64 * 1024];
+        let mut taken = 0;
+        while hear(&mut store, &config(taken, 1, &text, 2), true) == Ok(Inserted::New) {
+            taken += 1;
+        }
+        assert!(taken > 0 && taken * text.len() <= GROUP_BYTES_BY_ONE_MAX);
+        let more = config(taken, 1, &text, 2);
+        assert_eq!(hear(&mut store, &more, true), Err(Limit::GroupBytes));
+        assert_eq!(hear(&mut store, &config(0, 2, &text, 2), true), Ok(Inserted::New), "in place of its own");
+        assert_eq!(
+            hear(&mut store, &config(1, 2, &text, 3), true),
+            Ok(Inserted::New),
+            "no more room is taken"
+        );
+        assert_eq!(hear(&mut store, &more, true), Ok(Inserted::New), "another's took the place of one");
+        let strange = config(taken + 1, 1, &text, 9);
+        assert_eq!(hear(&mut store, &strange, false), Err(Limit::GroupBytes), "and no made-up key's");
+        assert_eq!(hear(&mut store, &strange, true), Ok(Inserted::New));
+    }
+
+    #[test]
+    fn what_was_taken_back_makes_room_alike_everywhere() {
+        let full = SERVICE_CONFIGS_MAX * 2;
+        let author = |n: usize| (n / SERVICE_CONFIGS_BY_ONE_MAX) as u8 + 1;
+        let given: Vec<Told<'_>> = (0..full)
+            .map(|n| {
+                if n % 1_000 == 7 { config(n, 2, b"", author(n)) } else { config(n, 1, b"a = 1", author(n)) }
+            })
+            .collect();
+        let news: Vec<Told<'_>> = (0..3).map(|n| config(full + n, 1, b"a = 1", 20)).collect();
+        let fill = |all: &[&Told<'_>]| {
+            let mut store = RumorStore::default();
+            for told in all {
+                store.insert(Instant::from_millis(1), told);
+                for gone in store.take_pushed_out() {
+                    assert!(store.get(&gone).is_none(), "it is gone");
+                }
+            }
+            held(&store)
+        };
+        let forward: Vec<&Told<'_>> = given.iter().chain(&news).collect();
+        let backward: Vec<&Told<'_>> = forward.iter().rev().copied().collect();
+        assert!(fill(&forward) == fill(&backward), "whatever came first");
     }
 }

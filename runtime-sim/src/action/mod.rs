@@ -20,6 +20,7 @@ mod crash_service;
 mod depart;
 mod drain;
 mod error;
+mod flood;
 mod forge;
 mod group;
 mod heal;
@@ -75,6 +76,7 @@ pub use crate::engine::lead::Load;
 pub use crate::engine::link::{Burst, Capacity, Delay, LinkQuality, Ratio};
 pub use crate::engine::package::{Balancer, Package};
 pub use error::ActionError;
+pub use flood::Flooded;
 pub use forge::{Forged, Vouching};
 pub use group::Given;
 pub use overreach::Overreached;
@@ -218,6 +220,7 @@ actions! {
         reset::Reset,
         reset_group::ResetGroup,
         overreach::Overreach,
+        flood::Flood,
         put_key::PutKey,
         use_key::UseKey,
         invent::Invent,

@@ -36,6 +36,8 @@ struct Bans {
     asking: bool,
     /// The bans that its operator was promised.
     promised: BTreeSet<MemberId>,
+    /// How often the supervisor learned that a ban is lifted, since it started: what its disk holds is no news to it.
+    lifts: BTreeMap<MemberId, u32>,
 }
 
 impl Checker for BannedStaysBanned {
@@ -68,6 +70,7 @@ impl Checker for BannedStaysBanned {
                 self.members.insert(*host, *member);
                 let bans = self.hosts.entry(*host).or_default();
                 bans.known.clone_from(&bans.promised);
+                bans.lifts.clear();
                 bans.asked.clear();
                 bans.asking = false;
             }
@@ -98,9 +101,12 @@ impl BannedStaysBanned {
                 bans.known.remove(member);
                 bans.promised.remove(member);
                 bans.asked.remove(member);
-                if self.orders.get(member).is_none_or(|orders| orders.lifts == 0) {
+                let lifts = bans.lifts.entry(*member).or_default();
+                *lifts += 1;
+                let ordered = self.orders.get(member).map_or(0, |orders| orders.lifts);
+                if *lifts > ordered {
                     return Err(format!(
-                        "host {} lifts the ban of {member}, and no operator has ordered that",
+                        "host {} lifts the ban of {member} for the {lifts}. time, and operators have ordered that {ordered} times",
                         host.0
                     ));
                 }
@@ -169,5 +175,23 @@ mod tests {
         assert_eq!(run(&hearsay), Ok(()), "a rumor may be lost with the memory");
         let lost = record(What::Action(Action::Restart(Restart { host: HostId(0), disk: DiskAfter::Lost })));
         assert_eq!(run(&[asked(), banned(), promised(), lost, restarted, held(State::Alive)]), Ok(()));
+    }
+
+    #[test]
+    fn a_ban_is_lifted_as_often_as_operators_order_it() {
+        let lifted = || event(0, EventKind::BanLifted { member: member(9), by: None });
+        let order = record(What::Action(Action::Reset(Reset { by: HostId(1), host: HostId(5) })));
+        let at_home = record(What::HostStarted { host: HostId(5), member: member(9), restored: true });
+        assert!(run(&[banned(), lifted()]).is_err(), "no operator has ordered it");
+        let once = [at_home, banned(), order.clone(), lifted(), banned()];
+        assert_eq!(run(&once), Ok(()));
+        let message = run(&[&once[..], &[lifted()]].concat()).expect_err("it has to fire");
+        assert!(message.contains("for the 2. time"), "{message}");
+        assert_eq!(run(&[&once[..], &[order, lifted()]].concat()), Ok(()));
+        assert_eq!(
+            run(&[&once[..], &[started(0, 1, true), lifted()]].concat()),
+            Ok(()),
+            "its disk is behind"
+        );
     }
 }

@@ -9,7 +9,7 @@ use annulus_core::{EventKind, MemberId, RumorKey, RumorKind};
 
 use super::Checker;
 use crate::action::world::{Record, What};
-use crate::action::{Action, HostId, Overreach};
+use crate::action::{Action, Flood, HostId, Overreach};
 
 /// The checker of the property that this module states.
 #[derive(Debug, Default)]
@@ -52,6 +52,11 @@ impl Checker for WordsAreTheirAuthors {
             }
             What::Action(Action::Overreach(Overreach { by, .. })) => {
                 self.insiders.extend(self.members.get(by));
+                return Ok(());
+            }
+            What::Action(Action::Flood(flood @ Flood { by, .. })) => {
+                self.insiders.extend(self.members.get(by));
+                self.insiders.extend(flood.made_up_authors());
                 return Ok(());
             }
             What::Event { host, event } => return self.event(*host, &event.kind),

@@ -211,3 +211,22 @@ fn no_message_leads_to_a_term_or_a_list_that_none_can_follow() {
     };
     assert!(term < far, "terms go on one by one: {term}");
 }
+
+#[test]
+fn voters_that_are_made_up_take_no_part_in_a_list_that_none_could_follow() {
+    for (list, version) in [(2, ELECTORATE_VERSION_MAX), (ELECTION_TERM_MAX, 1)] {
+        let mut bench = Bench::new(3);
+        bench.elect(1_000);
+        bench.run(2_000);
+        let electorate = Electorate { term: list, version, members: [2, 8, 9].map(id).to_vec() };
+        for body in [
+            Body::Ask { suitability: 9, electorate: electorate.clone() },
+            Body::Vote { lease_ms: 2_000, electorate: electorate.clone() },
+            Body::Renew { lease_ms: 2_000, electorate },
+        ] {
+            bench.hear(1, 2, 2, body);
+        }
+        bench.crash(3);
+        assert!([1, 2].contains(&bench.elect(20_000).0), "two of three voters are there");
+    }
+}

@@ -5,11 +5,13 @@ use core::time::Duration;
 
 use super::{Bench, id, record};
 use crate::membership::{Contact, Heard, MembershipEvent, Urgency};
+use crate::model::accusers::Accusers;
 use crate::model::config::Timings;
 use crate::model::id::Incarnation;
 use crate::model::limits::INCARNATION_MAX;
 use crate::model::member::{MemberRecord, State};
 use crate::model::reach::ALWAYS;
+use crate::model::time::UnixTime;
 use crate::wire::swim::Body;
 
 /// What others say of this member.
@@ -189,4 +191,15 @@ fn no_word_takes_a_member_to_an_incarnation_that_it_cannot_outbid() {
     assert_eq!(held(&bench), Incarnation(ALWAYS));
     bench.act(|m, ctx| assert_eq!(m.handle_contact(ctx, &outbid, true), Contact::Member));
     assert_eq!(held(&bench), outbid.incarnation);
+}
+
+#[test]
+fn an_accusation_above_which_no_number_lies_is_not_answered_for_ever() {
+    let mut bench = Bench::with(&[record(1, 3, State::Alive)]);
+    let heard = bench.act(|m, ctx| {
+        // By this calendar the highest of all is believed.
+        ctx.wall = UnixTime::from_millis(u64::MAX);
+        m.handle_rumor(ctx, &of_me(INCARNATION_MAX, State::Suspect), &Accusers::one(id(1)), &id(1))
+    });
+    assert_eq!((heard, raised(&mut bench)), (Heard::Known, None));
 }

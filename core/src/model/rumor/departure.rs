@@ -9,13 +9,13 @@
 //! near, it would be the ban that could not be given, and not the lifting.
 
 use crate::model::id::MemberId;
-use crate::model::limits::{DEPARTURES_MAX, Limit};
+use crate::model::limits::{DEPARTURES_BY_ONE_MAX, DEPARTURES_BY_STRANGERS_MAX, DEPARTURES_MAX, Limit};
 use crate::model::mutant::mutated;
 use crate::model::reach;
 use crate::model::rumor::authority::Authority;
 use crate::model::rumor::census_entry::CensusEntry;
 use crate::model::rumor::key::Part;
-use crate::model::rumor::properties::{Properties, Room};
+use crate::model::rumor::properties::{Bound, Properties, Room};
 
 /// The ban of one member (as in Habitat), or that it was lifted. Only an operator's next order undoes either, never the
 /// member's own word.
@@ -38,7 +38,16 @@ impl Departure {
         is_owned: false,
         is_versioned: false,
         is_fact: false,
-        room: Room { in_ring: Some((DEPARTURES_MAX, Limit::Departures)), in_group: None, is_own: true },
+        room: Room {
+            in_ring: Some(Bound {
+                max: DEPARTURES_MAX,
+                by_one: DEPARTURES_BY_ONE_MAX,
+                strangers: DEPARTURES_BY_STRANGERS_MAX,
+                limit: Limit::Departures,
+            }),
+            in_group: None,
+            is_own: true,
+        },
     };
 
     /// The first ban of a member.

@@ -46,7 +46,7 @@ pub use version::{Contender, Version};
 
 pub(crate) use key::Part;
 use properties::Properties;
-pub(crate) use properties::Room;
+pub(crate) use properties::{Bound, Room};
 
 use crate::model::election::ElectionId;
 use crate::model::id::{FileName, Incarnation, MemberId, ServiceGroup};

@@ -30,11 +30,25 @@ pub(crate) struct Properties {
 #[derive(Debug)]
 pub(crate) struct Room {
     /// In the whole ring.
-    pub(crate) in_ring: Option<(usize, Limit)>,
+    pub(crate) in_ring: Option<Bound>,
     /// In one group.
-    pub(crate) in_group: Option<(usize, Limit)>,
+    pub(crate) in_group: Option<Bound>,
     /// Whether the kind has room of its own: the bound is the ring's and is not doubled.
     pub(crate) is_own: bool,
+}
+
+/// A bound on rumors, and on what one author takes of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bound {
+    /// Of all together.
+    pub(crate) max: usize,
+    /// On the word of one author.
+    pub(crate) by_one: usize,
+    /// As long as there are so many only, more come in on the word of keys that are no member's: of members that are
+    /// forgotten, or made up.
+    pub(crate) strangers: usize,
+    /// Its name.
+    pub(crate) limit: Limit,
 }
 
 impl Room {

@@ -4,12 +4,12 @@
 use alloc::string::String;
 
 use crate::model::id::MemberId;
-use crate::model::limits::{Limit, RING_KEYS_MAX};
+use crate::model::limits::{Limit, RING_KEYS_BY_STRANGERS_MAX, RING_KEYS_MAX};
 use crate::model::ring_key::RingKeyId;
 use crate::model::rumor::authority::Authority;
 use crate::model::rumor::census_entry::CensusEntry;
 use crate::model::rumor::key::Part;
-use crate::model::rumor::properties::{Properties, Room};
+use crate::model::rumor::properties::{Bound, Properties, Room};
 use crate::model::time::UnixTime;
 
 /// A key that a member's operator offered to the ring, or that became current. The key itself is never in it.
@@ -39,7 +39,17 @@ impl RingKey {
         is_owned: false,
         is_versioned: false,
         is_fact: false,
-        room: Room { in_ring: Some((RING_KEYS_MAX, Limit::RingKeys)), in_group: None, is_own: true },
+        // The keyring itself counts those of one member.
+        room: Room {
+            in_ring: Some(Bound {
+                max: RING_KEYS_MAX,
+                by_one: RING_KEYS_MAX,
+                strangers: RING_KEYS_BY_STRANGERS_MAX,
+                limit: Limit::RingKeys,
+            }),
+            in_group: None,
+            is_own: true,
+        },
     };
 
     /// Joins two statements about one key: what is current is offered no longer; of two alike the greater content.

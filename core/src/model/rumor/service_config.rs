@@ -1,12 +1,12 @@
 //! The configuration of a service group.
 
 use crate::model::id::ServiceGroup;
-use crate::model::limits::{Limit, SERVICE_CONFIGS_MAX};
+use crate::model::limits::{Limit, SERVICE_CONFIGS_BY_ONE_MAX, SERVICE_CONFIGS_MAX};
 use crate::model::rumor::Version;
 use crate::model::rumor::authority::Authority;
 use crate::model::rumor::census_entry::CensusEntry;
 use crate::model::rumor::key::Part;
-use crate::model::rumor::properties::{Properties, Room};
+use crate::model::rumor::properties::{Bound, Properties, Room};
 
 /// What an operator applied to a service group (as in Habitat): one TOML text, replaced as a whole by a higher version.
 ///
@@ -30,7 +30,12 @@ impl ServiceConfig {
         is_versioned: true,
         is_fact: false,
         room: Room {
-            in_ring: Some((SERVICE_CONFIGS_MAX, Limit::GroupConfigs)),
+            in_ring: Some(Bound {
+                max: SERVICE_CONFIGS_MAX,
+                by_one: SERVICE_CONFIGS_BY_ONE_MAX,
+                strangers: SERVICE_CONFIGS_BY_ONE_MAX,
+                limit: Limit::GroupConfigs,
+            }),
             in_group: None,
             is_own: false,
         },

@@ -1,12 +1,15 @@
 //! A file of a service group.
 
 use crate::model::id::{FileName, ServiceGroup};
-use crate::model::limits::{Limit, SERVICE_FILES_MAX, SERVICE_FILES_PER_GROUP_MAX};
+use crate::model::limits::{
+    Limit, SERVICE_FILES_BY_ONE_MAX, SERVICE_FILES_MAX, SERVICE_FILES_PER_GROUP_BY_ONE_MAX,
+    SERVICE_FILES_PER_GROUP_MAX,
+};
 use crate::model::rumor::Version;
 use crate::model::rumor::authority::Authority;
 use crate::model::rumor::census_entry::CensusEntry;
 use crate::model::rumor::key::Part;
-use crate::model::rumor::properties::{Properties, Room};
+use crate::model::rumor::properties::{Bound, Properties, Room};
 
 /// A file that an operator uploaded to a service group (as in Habitat, which also takes names that lead elsewhere).
 ///
@@ -31,8 +34,18 @@ impl ServiceFile {
         is_versioned: true,
         is_fact: false,
         room: Room {
-            in_ring: Some((SERVICE_FILES_MAX, Limit::GroupFiles)),
-            in_group: Some((SERVICE_FILES_PER_GROUP_MAX, Limit::FilesOfOneGroup)),
+            in_ring: Some(Bound {
+                max: SERVICE_FILES_MAX,
+                by_one: SERVICE_FILES_BY_ONE_MAX,
+                strangers: SERVICE_FILES_BY_ONE_MAX,
+                limit: Limit::GroupFiles,
+            }),
+            in_group: Some(Bound {
+                max: SERVICE_FILES_PER_GROUP_MAX,
+                by_one: SERVICE_FILES_PER_GROUP_BY_ONE_MAX,
+                strangers: SERVICE_FILES_PER_GROUP_BY_ONE_MAX,
+                limit: Limit::FilesOfOneGroup,
+            }),
             is_own: false,
         },
     };

@@ -10,7 +10,7 @@ use crate::model::event::EventKind;
 use crate::model::id::{RequestId, ServiceGroup};
 use crate::model::identity::{KeyedHash, Sign as _};
 use crate::model::limits::{
-    Limit, SERVICE_CONFIG_BYTES_MAX, SERVICE_FILES_PER_GROUP_MAX, VERSION_LEAP_MAX, VERSION_MAX,
+    Limit, SERVICE_CONFIG_BYTES_MAX, SERVICE_FILES_PER_GROUP_BY_ONE_MAX, VERSION_LEAP_MAX, VERSION_MAX,
 };
 use crate::model::reach::ALWAYS;
 use crate::model::row::Table;
@@ -281,15 +281,22 @@ fn files_travel_by_name_up_to_a_number_and_large_ones_by_stream() {
         assert_eq!(files[0].version.body, large);
     }
     assert_eq!(ring.node(0).group_files(&"redis.test".parse().expect("valid")).count(), 0);
-    for n in 0..SERVICE_FILES_PER_GROUP_MAX {
-        put(&mut ring, 0, &n.to_string(), 1, Vec::new());
+    for n in 0..SERVICE_FILES_PER_GROUP_BY_ONE_MAX {
+        put(&mut ring, 0, &n.to_string(), 1, b"x".to_vec());
     }
     ring.run_ms(1_000);
-    let one_more = put(&mut ring, 0, "one.more", 1, Vec::new());
+    let one_more = put(&mut ring, 0, "one.more", 1, b"x".to_vec());
     assert_eq!(ring.reply(0, one_more), Some(&Reply::Failed(CommandError::Limit(Limit::FilesOfOneGroup))));
-    let known = put(&mut ring, 0, "users.acl", 4, Vec::new());
+    let known = put(&mut ring, 0, "users.acl", 4, b"x".to_vec());
     ring.run_ms(100);
     assert_eq!(ring.reply(0, known), Some(&Reply::Done), "an existing file may still be replaced");
+    for name in ["7", "8"] {
+        put(&mut ring, 0, name, 2, Vec::new());
+    }
+    ring.run_ms(1_000);
+    let one_more = put(&mut ring, 0, "one.more", 1, b"x".to_vec());
+    ring.run_ms(100);
+    assert_eq!(ring.reply(0, one_more), Some(&Reply::Done), "what was taken back makes room");
     let rows = ring.hosts[0].disk.keys().filter(|(table, _)| *table == Table::History).count();
     assert!(rows > 0);
 }
