@@ -67,29 +67,80 @@ impl SealedFacts {
     }
 }
 
-/// A number that is the same where the same was given to a group by its operators; 0 when nothing was. Where something
-/// came sealed, that alone counts: what is plain is for members without the group's key.
+/// What was given to a group by its operators and counts, each part by its name (none: the configuration) with a number that
+/// is the same where its version and content are. Where something came sealed, that alone counts: what is plain is for
+/// members without the group's key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Given {
+    is_sealed: bool,
+    parts: Vec<(String, u64)>,
+}
+
+/// Parts whose subsets are compared, beside the one that is asked for; of more, those without one or without all.
+const LEFT_OUT_MAX: usize = 10;
+
+impl Given {
+    pub(crate) fn of(config: Option<&GroupConfig>, files: &[GroupFile], sealed: &SealedFacts) -> Self {
+        let (config, files, is_sealed) = match sealed.is_empty() {
+            true => (config, files, false),
+            false => (sealed.config.as_ref(), &sealed.files[..], true),
+        };
+        let part = |name: &str, incarnation: u64, body: &[u8]| {
+            let said = digest::mix(incarnation ^ digest::mix(digest::hash_bytes(body)));
+            (String::from(name), digest::hash_bytes(name.as_bytes()) ^ said)
+        };
+        let config = config.map(|config| part("", config.incarnation, &config.toml));
+        let files = files
+            .iter()
+            .map(|file| part(&file.name, mutated!(FileNumberIgnored, file.incarnation, 0), &file.body));
+        Self { is_sealed, parts: config.into_iter().chain(files).collect() }
+    }
+
+    /// A number that is the same where the same was given; 0 when nothing was.
+    pub(crate) fn digest(&self) -> u64 {
+        self.digest_where(|_, _| true)
+    }
+
+    /// The same of those parts only that are not among these names.
+    pub(crate) fn digest_without(&self, names: &[&str]) -> u64 {
+        self.digest_where(|_, name| !names.contains(&name))
+    }
+
+    fn digest_where(&self, counts: impl Fn(usize, &str) -> bool) -> u64 {
+        let parts = self.parts.iter().enumerate().filter(|(place, (name, _))| counts(*place, name));
+        parts.fold(u64::from(self.is_sealed), |digest, (_, (_, one))| digest::mix(digest ^ one))
+    }
+
+    /// Whether a service with this digest runs with the part of this name, whatever others could not be opened there.
+    pub(crate) fn is_among(&self, name: &str, digest: u64) -> bool {
+        if self.digest() == digest {
+            return true;
+        }
+        let Some(asked) = self.parts.iter().position(|(part, _)| part == name) else { return false };
+        if !self.is_sealed {
+            return false;
+        }
+        let others: Vec<usize> = (0..self.parts.len()).filter(|place| *place != asked).collect();
+        assert!(others.len() < self.parts.len(), "the one that is asked for is none of the others");
+        let without = |left_out: &dyn Fn(usize) -> bool| self.digest_where(|place, _| !left_out(place));
+        if others.len() > LEFT_OUT_MAX {
+            let one = others.iter().any(|other| without(&|place| place == *other) == digest);
+            return one || without(&|place| place != asked) == digest;
+        }
+        (0_u32..1 << others.len()).any(|left_out| {
+            let is_left_out = |place| others.iter().position(|other| *other == place);
+            without(&|place| is_left_out(place).is_some_and(|bit| left_out & 1 << bit != 0)) == digest
+        })
+    }
+}
+
+/// [`Given::digest`] of these.
 pub(crate) fn versions_digest(
     config: Option<&GroupConfig>,
     files: &[GroupFile],
     sealed: &SealedFacts,
 ) -> u64 {
-    let (config, files, seal) = match sealed.is_empty() {
-        true => (config, files, 0),
-        false => (sealed.config.as_ref(), &sealed.files[..], 1),
-    };
-    let mut digest = seal;
-    let mut take = |name: &[u8], incarnation: u64, body: &[u8]| {
-        let one = digest::hash_bytes(name) ^ digest::mix(incarnation ^ digest::mix(digest::hash_bytes(body)));
-        digest = digest::mix(digest ^ one);
-    };
-    if let Some(config) = config {
-        take(b"", config.incarnation, &config.toml);
-    }
-    for file in files {
-        take(file.name.as_bytes(), mutated!(FileNumberIgnored, file.incarnation, 0), &file.body);
-    }
-    digest
+    Given::of(config, files, sealed).digest()
 }
 
 /// A group's configuration, the uppermost layer of its services' configuration.
@@ -148,5 +199,23 @@ mod tests {
         assert!(!given.contains(&digest), "sealed and plain are told apart");
         let beside = versions_digest(Some(&config(9, b"b = 1")), &[], &sealed);
         assert_eq!(beside, digest, "plain ones do not count beside it");
+    }
+
+    #[test]
+    fn what_cannot_be_opened_stands_in_the_way_of_nothing_else() {
+        let file = |name: &str| GroupFile { name: name.into(), incarnation: 1, body: b"box".to_vec() };
+        let config = GroupConfig { incarnation: 3, toml: b"box".to_vec() };
+        for count in [2, LEFT_OUT_MAX + 3] {
+            let files = (0..count).map(|n| file(&alloc::format!("f{n:02}"))).collect();
+            let sealed = SealedFacts { config: Some(config.clone()), files };
+            let given = Given::of(None, &[], &sealed);
+            assert!(given.is_among("", given.digest()) && given.is_among("f01", given.digest()));
+            let without = given.digest_without(&["f01"]);
+            assert!(given.is_among("", without) && given.is_among("f00", without), "of {count}");
+            assert!(!given.is_among("f01", without) && !given.is_among("", given.digest_without(&[""])));
+            assert!(!given.is_among("", 0) && !given.is_among("", 7));
+        }
+        let plain = Given::of(Some(&config), &[file("a")], &SealedFacts::default());
+        assert!(!plain.is_among("", plain.digest_without(&["a"])), "what is plain needs no key");
     }
 }

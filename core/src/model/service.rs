@@ -385,13 +385,22 @@ pub struct Obstacle {
     pub hook: Option<Hook>,
     /// What it is and what follows, for people.
     pub what: String,
+    /// What it keeps from being used, of that which came sealed for the group: a file's name, or none inside for the
+    /// configuration. None for all else.
+    pub sealed: Option<Option<String>>,
 }
 
 impl Obstacle {
+    /// What came sealed for the group cannot be opened: this file, or the configuration.
+    #[must_use]
+    pub const fn sealed(file: Option<String>, what: String) -> Self {
+        Self { kind: ObstacleKind::Key, hook: None, what, sealed: Some(file) }
+    }
+
     /// An obstacle of a kind other than a hook.
     #[must_use]
     pub const fn new(kind: ObstacleKind, what: String) -> Self {
-        Self { kind, hook: None, what }
+        Self { kind, hook: None, what, sealed: None }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::membership::Heard;
 use crate::model::command::{CommandError, Reply};
 use crate::model::context::{Context, Follows};
 use crate::model::event::EventKind;
-use crate::model::facts::versions_digest;
+use crate::model::facts::{Given, versions_digest};
 use crate::model::id::{FileName, MemberId, RequestId, ServiceGroup};
 use crate::model::limits::{
     Limit, SEALED_BYTES_MAX, SERVICE_CONFIG_BYTES_MAX, SERVICE_FILE_BYTES_MAX, VERSION_LEAP_MAX, VERSION_MAX,
@@ -238,6 +238,15 @@ impl Node {
     pub fn versions_digest(&self, group: &ServiceGroup) -> u64 {
         let around = around!(self);
         versions_digest(around.config(group).as_ref(), &around.files(group), &around.sealed(group))
+    }
+
+    /// Whether a member with this [`crate::CensusMember::versions_digest`] runs with the current version of the group's
+    /// configuration, or of this file of it, whatever else it could not open.
+    #[must_use]
+    pub fn runs_with(&self, group: &ServiceGroup, file: Option<&FileName>, versions_digest: u64) -> bool {
+        let around = around!(self);
+        let given = Given::of(around.config(group).as_ref(), &around.files(group), &around.sealed(group));
+        given.is_among(file.map_or("", FileName::as_str), versions_digest)
     }
 
     /// The versions of a group's configuration, or of one of its files, that this member has had, oldest first.

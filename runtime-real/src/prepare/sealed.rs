@@ -125,7 +125,7 @@ impl Vault {
                 if known.is_none() && self.kept(&path).is_some() {
                     return Err(Error::Key { message: what });
                 }
-                obstacles.push(Obstacle::new(ObstacleKind::Key, what));
+                obstacles.push(Obstacle::sealed(None, what));
                 known
             }
         };
@@ -160,7 +160,7 @@ impl Vault {
                 let what = format!(
                     "sealed file {name} of {group}, version {version}: {why}; until it can be opened, the file stays as it is"
                 );
-                obstacles.push(Obstacle::new(ObstacleKind::Key, what));
+                obstacles.push(Obstacle::sealed(Some(name.to_owned()), what));
                 None
             }
         }

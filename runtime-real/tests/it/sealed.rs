@@ -159,4 +159,17 @@ fn what_is_not_sealed_by_a_known_user_is_refused() {
         stdout.contains("eve-").then_some(())
     });
     assert_eq!(conf(&alpha), "blue");
+
+    // What cannot be opened stands in the way of nothing else: another file is in effect, and the rest is a note.
+    assert_eq!(alpha.run(&["user", "key", "generate", "bob"]).0, 0);
+    let upload = ["file", "upload", GROUP, "1", text(&file), "--user", "bob", "--wait", "--timeout", "20"];
+    let (code, stdout, stderr) = alpha.run(&upload);
+    assert_eq!(code, 0, "{stdout} {stderr}");
+    assert!(stdout.contains("Not all that was given") && stdout.contains("eve-"), "{stdout}");
+    // Under the name without its organization it is another group, as the answer says.
+    let (code, stdout, stderr) = gamma.run(&["config", "apply", "shop.prod", "1", text(&file)]);
+    assert!(
+        code == 0 && format!("{stdout}{stderr}").contains("shop.prod@acme is another group"),
+        "{stdout} {stderr}"
+    );
 }

@@ -1,13 +1,14 @@
 //! The package and the written files of a service: those in hand, and those that its process was started with. It
 //! compares them and says whether the process needs a hook or a restart; it writes none itself.
 
+use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 
 use super::super::work::Work;
 use super::applied::{Applied, Versions};
 use crate::model::census::{CensusGroup, CensusMember};
 use crate::model::election::Role;
-use crate::model::facts::{Facts, versions_digest};
+use crate::model::facts::{Facts, Given};
 use crate::model::id::ServiceGroup;
 use crate::model::ident::PackageIdent;
 use crate::model::mutant::mutated;
@@ -28,7 +29,7 @@ pub(super) struct Files {
     /// The hash of the facts that the files were written with, or are being written with.
     rendered_with: Option<u64>,
     /// Digest of the group's configuration and files with which the service's files were written, or are being written.
-    versions_in_hand: u64,
+    given_in_hand: Given,
     applied: Applied,
     /// The role that the files speak of, or are about to.
     role_in_hand: Option<Role>,
@@ -100,7 +101,7 @@ impl Files {
         self.rendered_with = Some(hash_of(facts, own));
         self.role_in_hand.clone_from(&facts.role);
         self.disk_says_it_leads |= matches!(self.role_in_hand, Some(Role::Leader { .. }));
-        self.versions_in_hand = versions_digest(facts.config.as_ref(), &facts.files, &facts.sealed);
+        self.given_in_hand = Given::of(facts.config.as_ref(), &facts.files, &facts.sealed);
     }
 
     /// Whether writing the files again with these facts could make a difference.
@@ -192,8 +193,13 @@ impl Files {
 
     /// The versions that the files were written with, in spite of these. What could not be opened is not in the files.
     fn versions(&self, config: u64, obstacles: &[Obstacle]) -> Versions {
-        let is_open = obstacles.iter().all(|obstacle| obstacle.kind != ObstacleKind::Key);
-        Versions { config, digest: if is_open { self.versions_in_hand } else { 0 } }
+        let mut keys = obstacles.iter().filter(|obstacle| obstacle.kind == ObstacleKind::Key);
+        // What came plain and does not count stands in the way of all of it.
+        let names: Option<Vec<&str>> = keys.try_fold(Vec::new(), |mut names, obstacle| {
+            names.push(obstacle.sealed.as_ref()?.as_deref().unwrap_or_default());
+            Some(names)
+        });
+        Versions { config, digest: names.map_or(0, |names| self.given_in_hand.digest_without(&names)) }
     }
 
     /// A kind of work begins that may tell the process of its files.
@@ -230,7 +236,7 @@ impl Files {
 
     /// Whether the group has another configuration or other files than those that these files are written with.
     pub(super) fn has_new_versions(&self, facts: &Facts) -> bool {
-        self.versions_in_hand != versions_digest(facts.config.as_ref(), &facts.files, &facts.sealed)
+        self.given_in_hand != Given::of(facts.config.as_ref(), &facts.files, &facts.sealed)
     }
 
     /// The consequence of changed files for the process (as in Habitat): some hooks make sense only with a new process,

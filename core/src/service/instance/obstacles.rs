@@ -25,7 +25,12 @@ struct Noted {
 
 impl Obstacles {
     pub(super) fn views(&self) -> Vec<Obstacle> {
-        let view = |(&(kind, hook), noted): (&Key, &Noted)| Obstacle { kind, hook, what: noted.what.clone() };
+        let view = |(&(kind, hook), noted): (&Key, &Noted)| Obstacle {
+            kind,
+            hook,
+            what: noted.what.clone(),
+            sealed: None,
+        };
         self.0.iter().map(view).collect()
     }
 

@@ -75,6 +75,7 @@ impl Wait {
                         "✓ In effect on all {count} alive members of {group} after {:.1} s",
                         waited.as_secs_f64()
                     ));
+                    notes(&status).for_each(output::line);
                     return Ok(0);
                 }
                 Look::Unserved => {
@@ -118,6 +119,18 @@ impl Said {
         self.0 = now;
         news
     }
+}
+
+/// What else stands in the way at members that have applied the version: something besides it that was given to the group.
+fn notes(status: &GroupStatus) -> impl Iterator<Item = String> {
+    let alive = status.members.iter().filter(|member| member.alive && member.applied);
+    alive.filter_map(|member| {
+        let why = member.missing.as_deref()?;
+        Some(format!(
+            "· Not all that was given to the group is in use on {} ({}): {why}",
+            member.member_id, member.hostname
+        ))
+    })
 }
 
 fn look(status: &GroupStatus, version: u64) -> Look {

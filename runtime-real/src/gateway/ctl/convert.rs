@@ -271,7 +271,7 @@ pub fn status(
 }
 
 fn obstacle(obstacle: Obstacle) -> message::Obstacle {
-    let Obstacle { kind, hook, what } = obstacle;
+    let Obstacle { kind, hook, what, sealed: _ } = obstacle;
     message::Obstacle { kind: kind.name().to_owned(), hook: hook.map(|hook| hook.name().to_owned()), what }
 }
 

@@ -108,7 +108,8 @@ pub(super) async fn set_cfg(ctl: &Ctl, request: SvcSetCfg) -> Result<Answer, Net
     if !table.is_empty() {
         group_seal::refuse_plain(ctl, &Given { group: group.clone(), file: None, version }).await?;
     }
-    let remarks = remarks(ctl, &group, &table).await;
+    let mut remarks = remarks(ctl, &group, &table).await;
+    remarks.extend(other_organization(ctl, &group).await);
     request::command(ctl, Command::ApplyConfig { group, version, toml, allow_leap, is_sealed: false })
         .await?;
     Ok(Answer::Done(remarks))
@@ -125,6 +126,28 @@ async fn remarks(ctl: &Ctl, group: &ServiceGroup, given: &toml::Table) -> Vec<St
         Ok(None) => Vec::new(),
         Err(why) => vec![format!("· Not compared with the defaults of {}: {why}", group.service())],
     }
+}
+
+/// That no member serves the group by this name, and which groups of an organization are meant by it as likely.
+async fn other_organization(ctl: &Ctl, group: &ServiceGroup) -> Option<String> {
+    let (asked, name) = (group.clone(), group.to_string());
+    if group.org().is_some() {
+        return None;
+    }
+    let looked = ctl.handle.read(move |node| {
+        let census = node.census();
+        let is_alike = |other: &&ServiceGroup| {
+            other.org().is_some() && (other.service(), other.group()) == (asked.service(), asked.group())
+        };
+        let is_served = census.group(&asked).is_some_and(|group| !group.population.is_empty());
+        let alike: Vec<String> = census.groups.keys().filter(is_alike).map(ToString::to_string).collect();
+        (!is_served).then_some(alike)
+    });
+    let alike = looked.await.ok().flatten().filter(|alike| !alike.is_empty())?;
+    Some(format!(
+        "{WARNING}no member serves {name}, and {} is another group: what is meant for that one is given under its whole name",
+        alike.join(" and ")
+    ))
 }
 
 /// What the package of a group's service sets by default: of the service that is loaded here, else of the package that
@@ -220,7 +243,9 @@ pub(super) async fn query(ctl: &Ctl, request: GroupQuery) -> Result<Answer, NetE
         let member_id = here.clone();
         status.members.push(GroupMember { member_id, hostname, alive: true, ..GroupMember::default() });
     }
-    let mine = status.members.iter_mut().find(|member| member.member_id == here && !member.applied);
+    let is_mine =
+        |member: &&mut GroupMember| member.member_id == here && (!member.applied || member.missing.is_some());
+    let mine = status.members.iter_mut().find(is_mine);
     if let Some((member, view)) = mine.zip(own) {
         member.missing = Some(missing_here(&request::status(ctl, &view)));
     }
@@ -341,14 +366,15 @@ fn status(
     let (digest, wall) = (node.versions_digest(&group), clock::wall());
     let number = current.map_or(0, |version| version.number);
     let members = population.map(|member| {
-        let applied = number > 0 && member.versions_digest == digest;
+        let applied = number > 0 && node.runs_with(&group, name.as_ref(), member.versions_digest);
+        let is_whole = applied && member.versions_digest == digest;
         GroupMember {
             member_id: member.member_id.to_string(),
             hostname: member.sys.hostname.clone(),
             alive: member.alive(),
             applied,
             version: name.is_none().then_some(member.config_incarnation),
-            missing: (!applied).then(|| missing_there(member, wall)),
+            missing: (!is_whole).then(|| missing_there(member, wall)),
         }
     });
     let members = members.collect();

@@ -178,7 +178,8 @@ pub struct GroupMember {
     /// The version of the configuration that it has applied; absent for files.
     #[prost(uint64, optional, tag = "5")]
     pub version: Option<u64>,
-    /// What keeps it from having applied it, as far as the answering supervisor knows.
+    /// What keeps it from having applied it, or something else that was given to the group, as far as the answering supervisor
+    /// knows.
     #[prost(string, optional, tag = "6")]
     pub missing: Option<String>,
 }

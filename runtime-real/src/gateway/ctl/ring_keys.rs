@@ -199,7 +199,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let cache = KeyCache::new(dir.path().join("keys"));
         let id = cache.generate_ring("prod", UnixTime::from_millis(1_796_055_207_000)).expect("made");
-        let given = crate::keys::RingKey::find(Some("prod"), None, &cache).expect("usable").expect("a key");
+        let given =
+            crate::keys::RingKey::find(Some("prod"), None, &cache, UnixTime::from_millis(1_796_055_207_000))
+                .expect("usable")
+                .expect("a key");
         let folders = (cache.clone(), dir.path().join("own"));
         let secret = crate::keys::crypto::BoxSecretKey::generate();
         let record = (&annulus_core::KeyRecord::default(), false);
