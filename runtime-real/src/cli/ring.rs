@@ -57,8 +57,7 @@ pub(super) fn run(global: &Global, command: Command) -> Outcome {
             for ahead in ahead {
                 eprintln!(
                     "warning: key {ahead} was made more than a year ahead of this host's clock ({}) and is passed over: no member of \
-                     the ring takes it. Move {} away; a supervisor that starts for the first time would take it as the newest, and \
-                     so would commands with --ring",
+                     the ring changes over to it. Move {} away",
                     rfc3339_millis(now),
                     keys.path(&ahead, KeyKind::Shared).display()
                 );

@@ -144,11 +144,7 @@ fn outcome(status: &RingKeyStatus, revision: Option<&str>, grace_ms: u64) -> Str
     let Some(key) = meant(status, revision) else { return format!("ring {} has no such key", status.ring) };
     let name = format!("{}-{}", status.ring, key.revision);
     if key.state == "current" {
-        let older = if grace_ms == 0 {
-            "older keys open nothing any more".to_owned()
-        } else {
-            format!("older keys open for {} more", duration(key.grace_ms.unwrap_or(grace_ms)))
-        };
+        let older = older_keys(status, if grace_ms == 0 { 0 } else { key.grace_ms.unwrap_or(grace_ms) });
         return format!("ring {} speaks with the key {name} from now on; {older}", status.ring);
     }
     let waits = names(status, &key.lacked_by);
@@ -159,6 +155,29 @@ fn outcome(status: &RingKeyStatus, revision: Option<&str>, grace_ms: u64) -> Str
          open for {grace} afterwards\n\
          `annulus ring key status` shows how far it is, and `--force` waits for no member"
     )
+}
+
+/// Which older keys go on opening what comes: of a limited number, so that the oldest may have had to make room.
+fn older_keys(status: &RingKeyStatus, grace_ms: u64) -> String {
+    let retired = status.keys.iter().filter(|key| key.state == "retired");
+    let (open, shut): (Vec<&RingKeyLine>, Vec<_>) = retired.partition(|key| key.until_ms.is_some());
+    if grace_ms == 0 || open.is_empty() {
+        return "older keys open nothing any more".to_owned();
+    }
+    let list = |keys: &[&RingKeyLine]| {
+        keys.iter().map(|key| format!("{}-{}", status.ring, key.revision)).collect::<Vec<_>>().join(", ")
+    };
+    let said = format!("older keys open for {} more: {}", duration(grace_ms), list(&open));
+    let max = annulus_core::limits::OPEN_KEYS_MAX;
+    match shut.last() {
+        Some(_) if open.len() + 1 >= max => {
+            format!(
+                "{said}; at most {max} keys open at one time, so these open nothing any more: {}",
+                list(&shut)
+            )
+        }
+        _ => said,
+    }
 }
 
 fn duration(ms: u64) -> String {

@@ -12,6 +12,7 @@ use crate::gateway::ctl::address_file;
 use crate::gateway::ctl::client::{CTL_PORT, Client, ClientError, ClientTls};
 use crate::gateway::ctl::secret::Secret;
 use crate::gateway::tls::ClientFiles;
+use crate::host::clock;
 use crate::host::root::SupDir;
 use crate::host::secret_env::CTL_SECRET_ENV;
 use crate::host::{lock, look, small_file};
@@ -168,7 +169,7 @@ async fn over_tcp(
 
 /// The key of the ring that the options or the environment name.
 fn ring(global: &Global, remote: &Remote) -> Result<Option<RingKey>, CliError> {
-    Ok(RingKey::given(remote.ring.as_deref(), &KeyCache::new(global.root()?.keys()))?)
+    Ok(RingKey::given(remote.ring.as_deref(), &KeyCache::new(global.root()?.keys()), clock::wall())?)
 }
 
 /// Whether something is at a path.

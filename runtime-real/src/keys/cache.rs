@@ -207,12 +207,22 @@ impl KeyCache {
         }));
         let limit = UnixTime::from_millis(now.as_millis().saturating_add(AHEAD_MS_MAX));
         if id.revision() > timestamp::digits(limit).as_str() {
-            remarks.push(format!(
+            let mut remark = format!(
                 "key {id} was made ahead of this host's clock ({}): it counts as the newest of {} until then; one of the two \
                  clocks is wrong",
                 timestamp::rfc3339_millis(now),
                 id.name()
-            ));
+            );
+            if kind == KeyKind::Shared {
+                remark += &format!(
+                    ". As long as no supervisor speaks with it, there is a way back: move {} away on every host that has it, and \
+                     `annulus ring key generate {}`. A ring that speaks with it goes on so: each key that is generated there is a \
+                     second newer than the last one, and members change over to it as to any other",
+                    path.display(),
+                    id.name()
+                );
+            }
+            remarks.push(remark);
         }
         remarks
     }

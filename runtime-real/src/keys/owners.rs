@@ -157,12 +157,18 @@ impl KeyCache {
         Ok((id, ahead))
     }
 
-    /// The newest key of a ring.
+    /// The newest key of a ring. One that was made more than a year ahead of this host's clock is taken only where there is no
+    /// other: no member changes over to it.
     ///
     /// # Errors
     /// There is none, or as [`Self::load`].
-    pub fn ring(&self, ring: &str) -> Result<(KeyId, SharedKey), KeyError> {
-        let Some(id) = self.latest(ring, KeyKind::Shared)? else {
+    pub fn ring(&self, ring: &str, now: UnixTime) -> Result<(KeyId, SharedKey), KeyError> {
+        let believed = RingKeyId::CLEAR.believed_up_to(now);
+        let is_believed =
+            |id: &KeyId| id.revision().parse::<u64>().is_ok_and(|revision| revision <= believed);
+        let there = self.revisions(ring, KeyKind::Shared)?;
+        let newest = there.iter().filter(|id| is_believed(id)).max().or_else(|| there.iter().max());
+        let Some(id) = newest.cloned() else {
             return Err(KeyError::NoKey {
                 name: ring.to_owned(),
                 kind: KeyKind::Shared,

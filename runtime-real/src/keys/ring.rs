@@ -97,10 +97,11 @@ impl RingKey {
         ring: Option<&str>,
         contents: Option<&str>,
         keys: &KeyCache,
+        now: UnixTime,
     ) -> Result<Option<Self>, RingError> {
         let Some(text) = contents else {
             let Some(ring) = ring else { return Ok(None) };
-            let (id, key) = keys.ring(ring)?;
+            let (id, key) = keys.ring(ring, now)?;
             let path = Some(keys.path(&id, KeyKind::Shared));
             return Ok(Some(Self { id, key, path, is_copy: false }));
         };
@@ -122,10 +123,10 @@ impl RingKey {
     ///
     /// # Errors
     /// See [`RingError`].
-    pub fn given(ring: Option<&str>, keys: &KeyCache) -> Result<Option<Self>, RingError> {
+    pub fn given(ring: Option<&str>, keys: &KeyCache, now: UnixTime) -> Result<Option<Self>, RingError> {
         let contents = std::env::var_os(RING_KEY_ENV).filter(|value| !value.is_empty());
         let contents = contents.map(|value| value.to_string_lossy().into_owned());
-        Self::find(ring.filter(|ring| !ring.is_empty()), contents.as_deref(), keys)
+        Self::find(ring.filter(|ring| !ring.is_empty()), contents.as_deref(), keys, now)
     }
 
     /// What is odd about it. Nothing is known of a key that came in the environment but its revision.
@@ -145,6 +146,7 @@ impl RingKey {
 mod tests {
     use super::*;
 
+    const NOW: UnixTime = UnixTime::from_millis(1_796_000_000_000);
     const TEXT: &str = "SYM-SEC-1\nbench-ring-20261122015215\n\n0VDUuLDTfuFpwGY+j0kssC0oOLHxkjifFfpPgaY+zOM=";
 
     fn cache() -> (tempfile::TempDir, KeyCache) {
@@ -156,17 +158,18 @@ mod tests {
     #[test]
     fn a_key_comes_from_the_cache_or_from_the_environment() {
         let (_dir, keys) = cache();
-        assert!(RingKey::find(None, None, &keys).expect("an open ring").is_none());
-        let missing = RingKey::find(Some("prod"), None, &keys).expect_err("none").to_string();
+        assert!(RingKey::find(None, None, &keys, NOW).expect("an open ring").is_none());
+        let missing = RingKey::find(Some("prod"), None, &keys, NOW).expect_err("none").to_string();
         assert!(missing.contains("annulus ring key generate prod"), "{missing}");
         let id = keys.generate_ring("prod", UnixTime::from_millis(1_767_225_600_000)).expect("made");
-        let found = RingKey::find(Some("prod"), None, &keys).expect("usable").expect("a key");
+        let found = RingKey::find(Some("prod"), None, &keys, NOW).expect("usable").expect("a key");
         assert_eq!((found.id(), found.path.as_deref()), (&id, Some(&*keys.path(&id, KeyKind::Shared))));
         for ring in [None, Some("bench-ring")] {
-            let given = RingKey::find(ring, Some(TEXT), &keys).expect("usable").expect("a key");
+            let given = RingKey::find(ring, Some(TEXT), &keys, NOW).expect("usable").expect("a key");
             assert_eq!((given.id().to_string().as_str(), given.path), ("bench-ring-20261122015215", None));
         }
-        let error = RingKey::find(Some("prod"), Some(TEXT), &keys).expect_err("of two rings").to_string();
+        let error =
+            RingKey::find(Some("prod"), Some(TEXT), &keys, NOW).expect_err("of two rings").to_string();
         assert!(error.contains("\"prod\"") && error.contains("bench-ring-20261122015215"), "{error}");
     }
 
@@ -181,7 +184,7 @@ mod tests {
             ("nonsense", "line 1"),
             (secret, "the key of a ring (SYM-SEC-1) is wanted"),
         ] {
-            let error = RingKey::find(None, Some(text), &keys).expect_err(text).to_string();
+            let error = RingKey::find(None, Some(text), &keys, NOW).expect_err(text).to_string();
             assert!(error.starts_with("HAB_RING_KEY: ") && error.contains(why), "{error}");
             assert!(error.ends_with("HAB_RING_KEY=\"$(cat FILE.sym.key)\")"), "{error}");
             assert!(!error.contains("0VDU"), "no part of a key is shown: {error}");

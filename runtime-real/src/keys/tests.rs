@@ -10,6 +10,9 @@ use super::*;
 use crate::keys::crypto;
 
 /// Written by Habitat itself: kind, suffix, text.
+/// When these tests take place.
+const NOW: UnixTime = UnixTime::from_millis(1_796_000_000_000);
+
 const SAMPLES: [(KeyKind, &str, &str); 5] = [
     (
         KeyKind::SigPublic,
@@ -201,7 +204,7 @@ fn every_owner_gets_its_keys() {
             "web.blue@acme-20260101000000.pub",
         ]
     );
-    assert_eq!(cache.ring("prod").expect("its key").0, ring);
+    assert_eq!(cache.ring("prod", NOW).expect("its key").0, ring);
     for id in [user, service] {
         assert_eq!(cache.box_secret(&id).expect("a key").public(), cache.box_public(&id).expect("a key"));
     }
@@ -324,13 +327,13 @@ fn secrets_that_others_can_read_are_refused() {
     let path = cache.path(&id, KeyKind::Shared);
     let set = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("set");
     set(0o644);
-    let error = cache.ring("prod").expect_err("readable by all").to_string();
+    let error = cache.ring("prod", NOW).expect_err("readable by all").to_string();
     assert!(
         error.contains("mode 644") && error.ends_with(&format!("run `chmod 400 {}`", path.display())),
         "{error}"
     );
     set(0o600);
-    cache.ring("prod").expect("the owner's alone");
+    cache.ring("prod", NOW).expect("the owner's alone");
 
     let user = cache.generate_user("bob", second(0)).expect("made");
     let public = cache.path(&user, KeyKind::BoxPublic);
@@ -350,14 +353,14 @@ fn files_behind_links_are_read() {
     fs::set_permissions(version.join(name), fs::Permissions::from_mode(0o400)).expect("set");
     symlink("..2026_01_01_00_00_00.1", cache.dir().join("..data")).expect("linked");
     symlink(Path::new("..data").join(name), cache.dir().join(name)).expect("linked");
-    let (id, key) = cache.ring("bench-ring").expect("found through the links");
+    let (id, key) = cache.ring("bench-ring", NOW).expect("found through the links");
     assert_eq!(id.file_name(KeyKind::Shared), name);
     assert_eq!(crypto::base64_encode(key.as_bytes()), SAMPLES[2].2.rsplit('\n').next().expect("line 4"));
     // The mode that counts is the file's, and not the link's.
     fs::set_permissions(version.join(name), fs::Permissions::from_mode(0o440)).expect("set");
-    assert!(matches!(cache.ring("bench-ring"), Err(KeyError::Mode { .. })));
+    assert!(matches!(cache.ring("bench-ring", NOW), Err(KeyError::Mode { .. })));
     fs::remove_file(cache.dir().join("..data")).expect("removed");
-    let error = cache.ring("bench-ring").expect_err("a dead link").to_string();
+    let error = cache.ring("bench-ring", NOW).expect_err("a dead link").to_string();
     assert!(error.contains("leads nowhere") && error.contains(name), "{error}");
 }
 
@@ -373,9 +376,18 @@ fn a_wrong_clock_is_named() {
     let remarks = cache.remarks(&id, KeyKind::Shared, second(0));
     assert!(remarks.len() == 1 && remarks[0].contains("ahead of this host's clock"), "{remarks:?}");
     assert!(cache.remarks(&id, KeyKind::Shared, second(400_000_000)).is_empty());
+    assert_eq!(cache.ring("prod", second(0)).expect("the only one").0, id);
+    let today = KeyFile::new(KeyKind::Shared, "prod-20260101000001".parse().expect("a name"), &[7; 32]);
+    cache.store(&today).expect("stored");
+    assert_eq!(
+        cache.ring("prod", second(0)).expect("one of today").0,
+        today.id,
+        "no member changes over to the other"
+    );
+    assert_eq!(cache.ring("prod", second(400_000_000)).expect("the newest").0, id);
     let error = cache.generate_ring("prod", second(400_000_000)).expect_err("twice").to_string();
     assert!(error.contains("wait for the next one"), "{error}");
-    assert_eq!(fs::read_dir(cache.dir()).expect("a folder").count(), 3);
+    assert_eq!(fs::read_dir(cache.dir()).expect("a folder").count(), 4);
 }
 
 #[test]

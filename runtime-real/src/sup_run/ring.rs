@@ -9,7 +9,7 @@ use super::boot;
 use super::join::{Guests, Joining};
 use super::options::Settings;
 use crate::gateway::keyed::Keyed;
-use crate::host::clock::Clock;
+use crate::host::clock::{self, Clock};
 use crate::host::root::{Root, SupDir};
 use crate::host::secret_env::RING_KEY_ENV;
 use crate::invite::Invitations;
@@ -94,7 +94,7 @@ pub(super) fn ring_key(root: &Root, sup: &SupDir, ring: Option<&str>) -> Result<
     if is_empty(RING_KEY_ENV) {
         return Err(RingError::Empty { name: RING_KEY_ENV });
     }
-    let found = RingKey::given(ring, &KeyCache::new(root.keys()));
+    let found = RingKey::given(ring, &KeyCache::new(root.keys()), clock::wall());
     let Err(error) = found else { return found };
     let kept = ring.and_then(|ring| ring_keys::last_kept(&sup.ring_keys(), ring));
     let Some(kept) = kept.filter(|_| error.is_missing()) else { return Err(error) };

@@ -330,6 +330,7 @@ mod tests {
     use crate::keys::crypto::SharedKey;
     use annulus_core::{Incarnation, MemberId, MemberKeys, OpenKey, Rumor};
 
+    const NOW: annulus_core::UnixTime = annulus_core::UnixTime::from_millis(1_796_000_000_000);
     const TEXT: [&str; 2] = [
         "SYM-SEC-1\nprod-20261122015215\n\n0VDUuLDTfuFpwGY+j0kssC0oOLHxkjifFfpPgaY+zOM=",
         "SYM-SEC-1\nprod-20261122015216\n\n6OOZ93BgBezgbLDdExb2IoHIXKdJdWM/ql32R98RaK0=",
@@ -342,7 +343,7 @@ mod tests {
     fn keeper(dir: &Path) -> (RingKeeper, KeyCache) {
         let cache = KeyCache::new(dir.join("keys"));
         cache.store(&file(TEXT[0])).expect("stored");
-        let given = RingKey::find(Some("prod"), None, &cache).expect("usable").expect("a key");
+        let given = RingKey::find(Some("prod"), None, &cache, NOW).expect("usable").expect("a key");
         let own = dir.join("own");
         let keeper = RingKeeper::start(
             &given,
@@ -388,7 +389,7 @@ mod tests {
         let old = first.held.list()[0].ring_id();
         let [key] = first.take_up(&old)[..] else { panic!("one key") };
         assert_eq!(first.work(&KeyWork::Drop { key: old }), KeyDone::Done);
-        let given = RingKey::find(Some("prod"), None, &cache).expect("usable").expect("a key");
+        let given = RingKey::find(Some("prod"), None, &cache, NOW).expect("usable").expect("a key");
         let own = dir.path().join("own");
         let folders = || (cache.clone(), own.clone());
         let none = KeyRecord::default();
@@ -400,7 +401,7 @@ mod tests {
             "what was dropped stays so, though its file is there"
         );
         assert_eq!(last_kept(&own, "prod").map(|key| key.ring_id()), Some(key));
-        let stale = RingKey::find(None, Some(TEXT[0]), &cache).expect("usable").expect("a key");
+        let stale = RingKey::find(None, Some(TEXT[0]), &cache, NOW).expect("usable").expect("a key");
         let next = RingKeeper::start(&stale, folders(), BoxSecretKey::generate(), (&none, false));
         let keeper = next.expect("started");
         let next = keeper.for_core(&stale);

@@ -230,33 +230,43 @@ fn connected_from(from: &str, to: SocketAddr) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Stands between a joiner and a member: keeps what both say, and with `swaps` puts another key in the place of the member's.
-fn between(to: SocketAddr, swaps: bool) -> (SocketAddr, mpsc::Receiver<Vec<u8>>) {
+/// Stands between a joiner and a member: each connection to the address that it returns is handed on with one to the member.
+fn standing_before(to: SocketAddr, hand_on: impl Fn(TcpStream, TcpStream) + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let (at, (heard, hears)) = (listener.local_addr().expect("bound"), mpsc::channel());
+    let at = listener.local_addr().expect("bound");
     std::thread::spawn(move || {
         while let Ok((near, _)) = listener.accept() {
-            let far = TcpStream::connect(to).expect("the member listens");
-            for (mut from, mut onto, is_answer) in [
-                (near.try_clone().expect("cloned"), far.try_clone().expect("cloned"), false),
-                (far, near, true),
-            ] {
-                let heard = heard.clone();
-                std::thread::spawn(move || {
-                    let (mut buffer, mut is_first) = ([0; 4_096], true);
-                    while let Ok(len @ 1..) = from.read(&mut buffer) {
-                        if is_answer && is_first && swaps {
-                            buffer[..32].copy_from_slice(&[9; 32]);
-                        }
-                        is_first = false;
-                        let _ = heard.send(buffer[..len].to_vec());
-                        if onto.write_all(&buffer[..len]).is_err() {
-                            break;
-                        }
+            hand_on(near, TcpStream::connect(to).expect("the member listens"));
+        }
+    });
+    at
+}
+
+fn both_ways(near: &TcpStream, far: &TcpStream) -> [TcpStream; 2] {
+    [near, far].map(|stream| stream.try_clone().expect("cloned"))
+}
+
+/// Keeps what both say, and with `swaps` puts another key in the place of the member's.
+fn between(to: SocketAddr, swaps: bool) -> (SocketAddr, mpsc::Receiver<Vec<u8>>) {
+    let (heard, hears) = mpsc::channel();
+    let at = standing_before(to, move |near, far| {
+        let [asks, asked] = both_ways(&near, &far);
+        for (mut from, mut onto, is_answer) in [(asks, asked, false), (far, near, true)] {
+            let heard = heard.clone();
+            std::thread::spawn(move || {
+                let (mut buffer, mut is_first) = ([0; 4_096], true);
+                while let Ok(len @ 1..) = from.read(&mut buffer) {
+                    if is_answer && is_first && swaps {
+                        buffer[..32].copy_from_slice(&[9; 32]);
                     }
-                    let _ = onto.shutdown(std::net::Shutdown::Both);
-                });
-            }
+                    is_first = false;
+                    let _ = heard.send(buffer[..len].to_vec());
+                    if onto.write_all(&buffer[..len]).is_err() {
+                        break;
+                    }
+                }
+                let _ = onto.shutdown(Shutdown::Both);
+            });
         }
     });
     (at, hears)
@@ -298,32 +308,28 @@ fn one_between_that_swaps_keys_gets_nothing_and_one_that_listens_reads_nothing()
 fn losing_answers(to: SocketAddr) -> (SocketAddr, mpsc::Receiver<()>, Arc<AtomicBool>) {
     /// A key, a key and a signature.
     const GREETING_BYTES: usize = 32 + 32 + 64;
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let (at, (lost, loses)) = (listener.local_addr().expect("bound"), mpsc::channel());
+    let (lost, loses) = mpsc::channel();
     let passes = Arc::new(AtomicBool::new(false));
     let is_passing = Arc::clone(&passes);
-    std::thread::spawn(move || {
-        while let Ok((near, _)) = listener.accept() {
-            let far = TcpStream::connect(to).expect("the member listens");
-            let (mut asks, mut asked) = (near.try_clone().expect("cloned"), far.try_clone().expect("cloned"));
-            std::thread::spawn(move || drop(std::io::copy(&mut asks, &mut asked)));
-            let (mut answers, mut answered, lost) = (far, near, lost.clone());
-            if is_passing.load(Ordering::SeqCst) {
-                std::thread::spawn(move || drop(std::io::copy(&mut answers, &mut answered)));
-                continue;
-            }
-            std::thread::spawn(move || {
-                let mut greeting = [0; GREETING_BYTES];
-                let mut answer = [0; 1];
-                let heard = answers.read_exact(&mut greeting).is_ok()
-                    && answered.write_all(&greeting).is_ok()
-                    && answers.read_exact(&mut answer).is_ok();
-                let _ = (answers.shutdown(Shutdown::Both), answered.shutdown(Shutdown::Both));
-                if heard {
-                    let _ = lost.send(());
-                }
-            });
+    let at = standing_before(to, move |mut near, mut far| {
+        let [mut asks, mut asked] = both_ways(&near, &far);
+        std::thread::spawn(move || drop(std::io::copy(&mut asks, &mut asked)));
+        if is_passing.load(Ordering::SeqCst) {
+            std::thread::spawn(move || drop(std::io::copy(&mut far, &mut near)));
+            return;
         }
+        let lost = lost.clone();
+        std::thread::spawn(move || {
+            let mut greeting = [0; GREETING_BYTES];
+            let mut answer = [0; 1];
+            let heard = far.read_exact(&mut greeting).is_ok()
+                && near.write_all(&greeting).is_ok()
+                && far.read_exact(&mut answer).is_ok();
+            let _ = (far.shutdown(Shutdown::Both), near.shutdown(Shutdown::Both));
+            if heard {
+                let _ = lost.send(());
+            }
+        });
     });
     (at, loses, passes)
 }

@@ -16,8 +16,8 @@ use tokio::process::{Child, Command};
 use crate::gateway::ctl::client::Client;
 use crate::gateway::ctl::convert;
 use crate::gateway::ctl::message::SvcLoad;
-use crate::host::exit;
 use crate::host::root::Root;
+use crate::host::{entropy, exit};
 use crate::supervisor::effect::process::die_with_parent;
 
 /// Lines of a supervisor's log that are shown when it fails.
@@ -32,11 +32,29 @@ pub(super) struct Addrs {
     pub(super) service: SocketAddr,
 }
 
-/// Finds free addresses for `count` supervisors. All are held until the last one is found, so that they differ.
+/// Where the kernel says which ports it hands out.
+const EPHEMERAL: &str = "/proc/sys/net/ipv4/ip_local_port_range";
+/// Below those, so many ports are tried, and none below this one.
+const PORTS_TRIED: u16 = 12_000;
+const PORT_MIN: u16 = 10_000;
+
+/// Finds free addresses for `count` supervisors, which listen there only later. The kernel hands out no such port to any
+/// program meanwhile, unless it leaves too few others.
 pub(super) fn free_addrs(count: usize) -> std::io::Result<Vec<Addrs>> {
+    let range = fs::read_to_string(EPHEMERAL).unwrap_or_default();
+    let end = range.split_whitespace().next().and_then(|low| low.parse::<u16>().ok()).unwrap_or_default();
+    let begin = end.saturating_sub(PORTS_TRIED).max(PORT_MIN);
+    let random = entropy::seed().map_or(0, |seed| u16::from_le_bytes([seed[0], seed[1]]));
+    let span = end.saturating_sub(begin);
+    let mut ports = (0..span).map(|n| begin + (n + random % span) % span);
     let mut held: Vec<(TcpListener, Option<UdpSocket>)> = Vec::new();
     let mut free = |with_udp: bool| loop {
-        let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let port = ports.next();
+        let tcp = match TcpListener::bind((Ipv4Addr::LOCALHOST, port.unwrap_or_default())) {
+            Ok(tcp) => tcp,
+            Err(_) if port.is_some() => continue,
+            Err(error) => return Err(error),
+        };
         let addr = tcp.local_addr()?;
         match with_udp.then(|| UdpSocket::bind(addr)).transpose() {
             Ok(udp) => {
@@ -44,7 +62,7 @@ pub(super) fn free_addrs(count: usize) -> std::io::Result<Vec<Addrs>> {
                 return Ok(addr);
             }
             // Another program has this port for UDP. The listener stays held, so that the next try gets another port.
-            Err(error) if held.len() < 64 => {
+            Err(error) if port.is_some() || held.len() < 64 => {
                 tracing::debug!(%addr, %error, "port taken");
                 held.push((tcp, None));
             }
