@@ -32,7 +32,7 @@ use crate::supervisor::specs::Problem;
 
 /// A service that another supervisor has let go is its own for a moment more, until the last guard has ended; and who looks
 /// whether one has it holds it while it looks. So a claim is tried so often …
-const CLAIM_TRIES: u32 = 10;
+const CLAIM_TRIES: u32 = 50;
 /// … with this pause between two tries.
 const CLAIM_RETRY: Duration = Duration::from_millis(20);
 
