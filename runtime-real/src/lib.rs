@@ -11,12 +11,14 @@
 //! | `invite` | how a new host comes into a ring with a key by one line |
 //! | `supervisor` | the loop that runs a node, the effects that the node asks for, what survives a restart |
 //! | `prepare` | makes a service ready to run: this answers the core's `Prepare` and `Render` |
+//! | `depot` | where packages come from: the tree of a depot, and how one is asked |
 //! | `launcher` `package` | the parent of every service and the messages to it; packages, from plan to disk |
 //! | `net` | sockets behind a trait, and what passes them sealed with the key of the ring |
 //! | `keys` `template` | keys and signatures; Handlebars as Habitat has it |
 //! | `host` | the operating system: time, chance, files, users, where things are |
 
 pub mod cli;
+pub mod depot;
 pub mod gateway;
 pub mod host;
 pub mod invite;

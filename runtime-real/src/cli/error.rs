@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::depot::Error as DepotError;
 use crate::gateway::ctl::client::ClientError;
 use crate::gateway::ctl::secret::SecretError;
 use crate::host::exit;
@@ -182,6 +183,17 @@ pub enum CliError {
         /// The error of the operating system.
         source: io::Error,
     },
+    /// A depot refuses, or cannot be asked.
+    #[error(transparent)]
+    Depot(#[from] DepotError),
+    /// An address cannot be listened on.
+    #[error("{address} cannot be listened on: {source}; name another one with --listen, or end what listens there")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// The error of the operating system.
+        source: io::Error,
+    },
     /// The demonstration failed.
     #[error("the demonstration failed: {0}")]
     Demo(String),
@@ -230,7 +242,24 @@ impl CliError {
             Self::OldVersion(_) => exit::OLD_VERSION,
             Self::NotApplied { .. } | Self::NotRunningAgain { .. } | Self::Overtaken(_) => exit::NOT_APPLIED,
             Self::NoVersion { .. } => exit::NOT_LOADED,
+            Self::Listen { .. } => exit::LISTEN,
+            Self::Depot(error) => of_depot(error),
             _ => exit::FAILED,
         }
+    }
+}
+
+/// The exit code for what a depot says, or does not.
+fn of_depot(error: &DepotError) -> u8 {
+    match error {
+        DepotError::NotFound(_) | DepotError::Answer { status: 404, .. } => exit::NOT_LOADED,
+        DepotError::NoDepot
+        | DepotError::Url { .. }
+        | DepotError::Channel { .. }
+        | DepotError::Origin { .. }
+        | DepotError::Target { .. }
+        | DepotError::BadRequest(_) => exit::USAGE,
+        DepotError::Answer { status: 401 | 403, .. } => exit::UNAUTHORIZED,
+        _ => exit::FAILED,
     }
 }

@@ -2,14 +2,17 @@
 //! over the ctl gateway, or work on packages and keys below the root; only `sup run` and `start` become a supervisor.
 
 pub mod absent;
+mod channel;
 mod config;
 pub mod demo;
+mod depot;
 mod error;
 mod file;
 mod group;
 mod key;
 mod log;
 pub mod origin;
+mod origin_depot;
 pub(crate) mod output;
 mod pkg;
 mod responder;
@@ -107,6 +110,17 @@ enum Command {
     /// Make, look at and install packages
     #[command(subcommand)]
     Pkg(pkg::Command),
+    /// Install packages, with what they need: the same as `pkg install`
+    Install(Box<pkg::InstallArgs>),
+    /// Channels of a depot
+    #[command(subcommand)]
+    Channel(channel::Command),
+    /// Channels of a depot, as Habitat names them
+    #[command(subcommand, hide = true)]
+    Bldr(channel::BldrCommand),
+    /// Serve packages to other hosts
+    #[command(subcommand)]
+    Depot(depot::Command),
     /// Keys that sign packages
     #[command(subcommand)]
     Origin(origin::Command),
@@ -139,6 +153,10 @@ pub fn run(args: Args) -> Outcome {
         Command::Pkg(command) => pkg::run(&global, &command),
         Command::Config(command) => config::run(&global, command),
         Command::File(command) => file::run(&global, command),
+        Command::Install(args) => pkg::run_install(&global, &args),
+        Command::Channel(command) => channel::run(&command),
+        Command::Bldr(channel::BldrCommand::Channel(command)) => channel::run(&command),
+        Command::Depot(command) => depot::run(&global, &command),
         Command::Origin(command) => origin::run(&global, &command),
         Command::Ring(command) => ring::run(&global, command),
         Command::User(command) => user::run(&global, command),

@@ -7,6 +7,7 @@
 pub mod agent_check;
 pub mod arrivals;
 pub mod ctl;
+pub mod depot;
 mod disk;
 mod door;
 pub mod http;

@@ -245,7 +245,10 @@ fn relay(sup: &SupDir, journal: &mut Journal) -> Option<Relay> {
 
 /// Each service takes two pipes and a log, which can be more descriptors than a process may open by default. Returns
 /// the limit from before, which the launcher's children get.
-fn raise_nofile() -> io::Result<(u64, u64)> {
+///
+/// # Errors
+/// The system refuses.
+pub fn raise_nofile() -> io::Result<(u64, u64)> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
     Ok((soft, hard))

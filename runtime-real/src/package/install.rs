@@ -21,6 +21,8 @@ use crate::keys::KeyCache;
 use crate::keys::crypto::{Hash, Hasher};
 
 const STAGING_PREFIX: &str = ".installing-";
+/// The file of a package's default configuration.
+const DEFAULT_CONFIG: &str = "default.toml";
 /// Largest metafile that is read out of an archive, in bytes.
 const METAFILE_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -152,6 +154,8 @@ pub struct Inspection {
     pub ident: PackageIdent,
     /// Its metafiles.
     pub metafiles: BTreeMap<MetaFile, String>,
+    /// Its default configuration, TOML; empty where it has none.
+    pub config: String,
     /// How many files and links it holds.
     pub files_count: u64,
     /// The size of all files, in bytes.
@@ -163,7 +167,7 @@ pub struct Inspection {
 /// # Errors
 /// It is not a package, damaged, or hostile.
 pub fn inspect(hart: &mut Hart, limits: Limits) -> Result<Inspection, Error> {
-    let mut metafiles = BTreeMap::new();
+    let (mut metafiles, mut config) = (BTreeMap::new(), String::new());
     let (mut files_count, mut bytes) = (0, 0);
     let path = hart.path().to_owned();
     let payload = hart.payload()?;
@@ -180,13 +184,16 @@ pub fn inspect(hart: &mut Hart, limits: Limits) -> Result<Inspection, Error> {
             let read = content.take(METAFILE_BYTES_MAX).read_to_string(&mut text);
             read.map_err(|e| format!("its {} file: {e}", metafile.file_name()))?;
             metafiles.insert(metafile, text);
+        } else if inner == Path::new(DEFAULT_CONFIG) {
+            let read = content.take(METAFILE_BYTES_MAX).read_to_string(&mut config);
+            read.map_err(|e| format!("its {DEFAULT_CONFIG}: {e}"))?;
         } else {
             io::copy(content, &mut io::sink()).map_err(|e| e.to_string())?;
         }
         Ok(())
     });
     let ident = walked.map_err(|why| Error::archive(&path, why))?;
-    Ok(Inspection { ident, metafiles, files_count, bytes })
+    Ok(Inspection { ident, metafiles, config, files_count, bytes })
 }
 
 /// Hashes the bytes that are read through it.

@@ -19,7 +19,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 
-use crate::host::clock;
+use crate::host::{clock, terminal};
 use crate::supervisor::log_queue::{self, LogQueue};
 
 /// How log lines are shown on standard error.
@@ -63,6 +63,18 @@ pub fn init(verbose: u8) -> io::Result<()> {
     // An error means that a test or an embedding program has its own subscriber, which is as good.
     let _ = builder.json().flatten_event(true).try_init().is_ok();
     Ok(())
+}
+
+/// Starts logging to standard error in lines for people, where no launcher reads them. A second call changes nothing.
+pub fn init_text() {
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::INFO)
+        .with_writer(io::stderr)
+        .with_ansi(terminal::has_colours(&io::stderr()))
+        .with_target(false)
+        .log_internal_errors(false)
+        .with_timer(UtcMillis);
+    let _ = builder.try_init().is_ok();
 }
 
 /// Waits until the lines so far are written, a second at most.

@@ -1,10 +1,12 @@
 //! `annulus pkg …`: makes, installs, inspects and removes packages.
-//! One file per command; none needs a running supervisor.
+//! One file per command; none needs a running supervisor. Those that ask a depot are `upload`, `promote` and
+//! `depot_views`, and `install` where a depot is named.
 
 mod binds;
 mod build;
 mod config;
 mod dependencies;
+mod depot_views;
 mod env;
 mod exec;
 mod hash;
@@ -14,7 +16,9 @@ mod install;
 mod list;
 mod loaded;
 mod path;
+mod promote;
 mod uninstall;
+mod upload;
 mod verify;
 
 use annulus_core::{PackageIdent, SysInfo};
@@ -25,15 +29,27 @@ use crate::package::{Error, Installed, MetaFile};
 use crate::prepare::Sys;
 
 pub(super) use build::new_key_line;
-pub(super) use install::install;
+pub(super) use install::{Args as InstallArgs, install};
 
 /// Commands about packages.
 #[derive(Clone, Debug, Subcommand)]
 pub(super) enum Command {
     /// Make a package of a plan, signed with its origin's key
     Build(build::Args),
-    /// Install packages, with what they need, from files or the artifact cache
+    /// Install packages, with what they need, from files, the artifact cache, or a depot
     Install(install::Args),
+    /// Give a depot packages
+    Upload(upload::Args),
+    /// Put a package of a depot into a channel
+    Promote(promote::Args),
+    /// Take a package of a depot out of a channel
+    Demote(promote::Args),
+    /// List the channels that a package of a depot is in
+    Channels(depot_views::One),
+    /// Find packages of a depot
+    Search(depot_views::Search),
+    /// Remove a package from a depot
+    Delete(depot_views::One),
     /// Remove a package that no other package and no loaded service needs
     Uninstall(uninstall::Args),
     /// List installed packages
@@ -73,6 +89,12 @@ pub(super) fn run(global: &Global, command: &Command) -> Outcome {
     match command {
         Command::Build(args) => Ok(build::run(root, args)?),
         Command::Install(args) => install::run(root, args),
+        Command::Upload(args) => upload::run(root, args),
+        Command::Promote(args) => promote::run(args, true),
+        Command::Demote(args) => promote::run(args, false),
+        Command::Channels(args) => depot_views::channels(args),
+        Command::Search(args) => depot_views::search(args),
+        Command::Delete(args) => depot_views::delete(args),
         Command::Uninstall(args) => uninstall::run(root, args),
         Command::List(args) => Ok(list::run(root, args)?),
         Command::Info(args) => Ok(info::run(root, args)?),
@@ -86,6 +108,11 @@ pub(super) fn run(global: &Global, command: &Command) -> Outcome {
         Command::Header(args) => Ok(header::run(args)?),
         Command::Verify(args) => Ok(verify::run(root, args)?),
     }
+}
+
+/// `annulus install`.
+pub(super) fn run_install(global: &Global, args: &InstallArgs) -> Outcome {
+    install::run(&global.root()?, args)
 }
 
 /// Prints text as it is.

@@ -51,8 +51,8 @@ pub struct Rules {
 
 /// The client of a request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Caller {
-    pub(super) peer: Peer,
+pub(in crate::gateway) struct Caller {
+    pub(in crate::gateway) peer: Peer,
     /// Whether it has shown a certificate that counts here.
     pub(super) is_certified: bool,
 }

@@ -166,8 +166,12 @@ pub async fn serve(
     .await;
 }
 
+/// Marks an answer that takes its time: its client is not shown out to make room for others.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::gateway) struct KeepsPlace;
+
 /// Serves the requests of one connection.
-async fn serve_client<S>(stream: S, client: Client, router: Router)
+pub(in crate::gateway) async fn serve_client<S>(stream: S, client: Client, router: Router)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -189,11 +193,14 @@ where
                 Some(answer) => answer.await,
                 None => Ok(full().into_response()),
             };
-            if answer.as_ref().is_ok_and(|answer| !is_stream(answer.headers())) {
-                turn.answered();
-                at.is_idle();
-            } else {
-                turn.listens();
+            match &answer {
+                Ok(answer) if is_stream(answer.headers()) => turn.listens(),
+                // Its place is its own until all has gone; the connection ends then.
+                Ok(answer) if answer.extensions().get::<KeepsPlace>().is_some() => turn.answered(),
+                Ok(_) | Err(_) => {
+                    turn.answered();
+                    at.is_idle();
+                }
             }
             answer
         }

@@ -1,0 +1,319 @@
+//! Promotes and demotes: what a channel holds changes by a new number of its head, whole and signed, and in no other way.
+
+use std::fs;
+use std::io;
+use std::sync::Arc;
+
+use annulus_core::{PackageIdent, UnixTime};
+
+use super::index::Index;
+use super::{Actor, Store, head_or_new, write};
+use crate::depot::head::{Entry, Head};
+use crate::depot::{Error, STABLE, UNSTABLE, tree};
+use crate::keys::KeyId;
+use crate::keys::crypto::SecretKey;
+
+/// So many numbers before the current one are kept, for those who look what was.
+const NUMBERS_KEPT: u64 = 100;
+
+/// A channel that a package is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelOf {
+    /// Its name.
+    pub name: String,
+    /// Since when.
+    pub promoted_at: String,
+}
+
+/// Whether a promotion or demotion changed something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moved {
+    /// It did: the channel has a new number.
+    Yes(u64),
+    /// It was so already.
+    No,
+}
+
+impl Store {
+    /// The channels of an origin.
+    ///
+    /// # Errors
+    /// The tree cannot be read.
+    pub fn channels(&self, origin: &str) -> Result<Vec<String>, Error> {
+        Ok(self.index()?.channels(origin))
+    }
+
+    /// The channels that a package is in.
+    ///
+    /// # Errors
+    /// The package is not here, or the tree cannot be read.
+    pub fn channels_of(&self, ident: &PackageIdent, target: &str) -> Result<Vec<ChannelOf>, Error> {
+        let index = self.index()?;
+        let record = index.record(ident, target).ok_or_else(|| self.unknown(&index, ident, target))?;
+        let uploaded = record.created_at.clone().unwrap_or_default();
+        let mut found = vec![ChannelOf { name: UNSTABLE.to_owned(), promoted_at: uploaded }];
+        for ((origin, channel, on), head) in index.heads() {
+            if origin == ident.origin()
+                && on == target
+                && let Some((_, entry)) = head.newest(ident)
+            {
+                found.push(ChannelOf { name: channel.clone(), promoted_at: entry.promoted_at.clone() });
+            }
+        }
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(found)
+    }
+
+    /// Whether a package is in a channel.
+    ///
+    /// # Errors
+    /// The tree cannot be read.
+    pub fn is_in(&self, channel: &str, ident: &PackageIdent, target: &str) -> Result<bool, Error> {
+        let index = self.index()?;
+        if channel == UNSTABLE {
+            return Ok(index.record(ident, target).is_some());
+        }
+        let head = index.head(ident.origin(), channel, target);
+        Ok(head.is_some_and(|head| head.newest(ident).is_some()))
+    }
+
+    /// Makes a channel.
+    ///
+    /// # Errors
+    /// It is there already, its name is malformed, or the disk refuses.
+    pub fn make_channel(&self, origin: &str, channel: &str, now: UnixTime, by: &Actor) -> Result<(), Error> {
+        tree::check_origin(origin)?;
+        tree::check_channel(channel)?;
+        self.change(|index| {
+            if index.has_channel(origin, channel) {
+                return Err(Error::Conflict(format!("channel {channel} of {origin} is there already")));
+            }
+            for (target, mut head) in index.heads_of(origin, channel) {
+                head.restore();
+                self.publish(index, (origin, channel, &target), head, now)?;
+            }
+            tree::make_dir(&self.tree.channel(origin, channel))?;
+            index.put_channel(origin, channel);
+            self.audit(now, by, "make channel", &format!("{origin} {channel}"))
+        })
+    }
+
+    /// Removes a channel; its packages stay.
+    ///
+    /// # Errors
+    /// There is none, it is one that is always there, or the disk refuses.
+    pub fn remove_channel(&self, origin: &str, channel: &str, now: UnixTime, by: &Actor) -> Result<(), Error> {
+        if channel == UNSTABLE || channel == STABLE {
+            return Err(Error::Forbidden(format!("every origin has the channel {channel}, which is never removed")));
+        }
+        self.change(|index| {
+            self.need_channel(index, origin, channel)?;
+            let heads = index.heads_of(origin, channel);
+            for (target, mut head) in heads.clone() {
+                head.remove_all();
+                self.publish(index, (origin, channel, &target), head, now)?;
+            }
+            if heads.is_empty() {
+                let dir = self.tree.channel(origin, channel);
+                match fs::remove_dir_all(&dir) {
+                    Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io(&dir)(e)),
+                    _ => index.remove_channel(origin, channel),
+                }
+            }
+            self.audit(now, by, "remove channel", &format!("{origin} {channel}"))
+        })
+    }
+
+    fn need_channel(&self, index: &Index, origin: &str, channel: &str) -> Result<(), Error> {
+        if index.has_channel(origin, channel) {
+            return Ok(());
+        }
+        Err(Error::NotFound(format!(
+            "{origin} has no channel {channel}; it has {}",
+            index.channels(origin).join(", ")
+        )))
+    }
+
+    /// Puts a package into a channel.
+    ///
+    /// # Errors
+    /// The package was never uploaded, no channel key counts for its origin, or the disk refuses.
+    pub fn promote(
+        &self,
+        ident: &PackageIdent,
+        target: &str,
+        channel: &str,
+        now: UnixTime,
+        by: &Actor,
+    ) -> Result<Moved, Error> {
+        tree::check_channel(channel)?;
+        self.change(|index| {
+            let record = index.record(ident, target).ok_or_else(|| self.unknown(index, ident, target))?;
+            if channel == UNSTABLE {
+                return Ok(Moved::No);
+            }
+            let key = (ident.origin(), channel, target);
+            let mut head = head_or_new(index, key.0, key.1, key.2);
+            let hash = record.hash().ok_or_else(|| Error::Refused(format!("the record of {ident} is damaged")))?;
+            if !head.add(ident, Entry::new(ident, &hash, record.size_bytes.unwrap_or_default(), now)) {
+                return Ok(Moved::No);
+            }
+            let number = self.publish(index, key, head, now)?;
+            self.audit(now, by, "promote", &format!("{ident} {target} {channel} {number}"))?;
+            Ok(Moved::Yes(number))
+        })
+    }
+
+    /// Takes a package out of a channel.
+    ///
+    /// # Errors
+    /// The channel is unstable, it or the package is not there, no channel key counts for the origin, or the disk refuses.
+    pub fn demote(
+        &self,
+        ident: &PackageIdent,
+        target: &str,
+        channel: &str,
+        now: UnixTime,
+        by: &Actor,
+    ) -> Result<Moved, Error> {
+        if channel == UNSTABLE {
+            return Err(Error::Forbidden(
+                "a package is in the channel unstable as long as the depot has it; `annulus pkg delete` removes it".to_owned(),
+            ));
+        }
+        self.change(|index| {
+            self.need_channel(index, ident.origin(), channel)?;
+            if index.record(ident, target).is_none() {
+                return Err(self.unknown(index, ident, target));
+            }
+            let key = (ident.origin(), channel, target);
+            let mut head = head_or_new(index, key.0, key.1, key.2);
+            if !head.remove(ident) {
+                return Err(Error::NotFound(format!("{ident} is not in the channel {channel}")));
+            }
+            let number = self.publish(index, key, head, now)?;
+            self.audit(now, by, "demote", &format!("{ident} {target} {channel} {number}"))?;
+            Ok(Moved::Yes(number))
+        })
+    }
+
+    /// Puts everything that one channel holds into another, or takes it out: one number for each platform.
+    ///
+    /// # Errors
+    /// As [`Self::promote`].
+    pub fn move_all(
+        &self,
+        origin: &str,
+        (from, to): (&str, &str),
+        is_in: bool,
+        now: UnixTime,
+        by: &Actor,
+    ) -> Result<u64, Error> {
+        tree::check_channel(to)?;
+        if to == UNSTABLE {
+            return Err(Error::Forbidden("what the channel unstable holds is what was uploaded".to_owned()));
+        }
+        self.change(|index| {
+            self.need_channel(index, origin, from)?;
+            let mut moved = 0;
+            for (target, packages) in self.held(index, origin, from) {
+                let mut head = head_or_new(index, origin, to, &target);
+                let before = moved;
+                for (ident, hash, size_bytes) in packages {
+                    let changed = if is_in {
+                        head.add(&ident, Entry::new(&ident, &hash, size_bytes, now))
+                    } else {
+                        head.remove(&ident)
+                    };
+                    moved += u64::from(changed);
+                }
+                if moved > before {
+                    self.publish(index, (origin, to, &target), head, now)?;
+                }
+            }
+            let what = if is_in { "promote channel" } else { "demote channel" };
+            self.audit(now, by, what, &format!("{origin} {from} {to} {moved}"))?;
+            Ok(moved)
+        })
+    }
+
+    /// What a channel holds, by platform.
+    fn held(
+        &self,
+        index: &Index,
+        origin: &str,
+        channel: &str,
+    ) -> Vec<(String, Vec<(PackageIdent, crate::keys::crypto::Hash, u64)>)> {
+        let mut by_target: std::collections::BTreeMap<String, Vec<_>> = std::collections::BTreeMap::new();
+        for (ident, target, record) in index.records() {
+            let is_held = ident.origin() == origin
+                && (channel == UNSTABLE
+                    || index.head(origin, channel, target).is_some_and(|head| head.newest(ident).is_some()));
+            if let (true, Some(hash)) = (is_held, record.hash()) {
+                let entry = (ident.clone(), hash, record.size_bytes.unwrap_or_default());
+                by_target.entry(target.to_owned()).or_default().push(entry);
+            }
+        }
+        by_target.into_iter().collect()
+    }
+
+    /// Signs the next number of a head, and brings it into the tree.
+    fn publish(
+        &self,
+        index: &mut Index,
+        (origin, channel, target): (&str, &str, &str),
+        head: Head,
+        now: UnixTime,
+    ) -> Result<u64, Error> {
+        let (signer, key) = self.channel_signer(index, origin)?;
+        let text = head.next((&signer, &key), now);
+        let head = Head::parse(&text).map_err(Error::Refused)?;
+        let dir = self.tree.channel(origin, channel).join(target);
+        let number = head.number();
+        write(&dir.join(format!("{number}.head")), &text)?;
+        write(&dir.join("current"), &text)?;
+        if let Some(old) = number.checked_sub(NUMBERS_KEPT) {
+            // One that is left over is of no harm.
+            let _ = fs::remove_file(dir.join(format!("{old}.head")));
+        }
+        index.put_head((origin, channel, target), Arc::from(text), head);
+        Ok(number)
+    }
+
+    /// The channel key of this depot that the newest list of the origin names.
+    fn channel_signer(&self, index: &Index, origin: &str) -> Result<(KeyId, SecretKey), Error> {
+        let list = index.newest_list(origin);
+        let keys = self.tree.channel_keys();
+        for listed in list.iter().flat_map(|list| list.channel_keys().iter().rev()) {
+            let Ok(id) = listed.id.parse::<KeyId>() else { continue };
+            if let Some(key) = self.secret(&keys, &id)? {
+                return Ok((id, key));
+            }
+        }
+        Err(Error::Forbidden(format!(
+            "no key of this depot may say yet what the channels of {origin} hold: on a host with the secret key of {origin}, run \
+             `annulus origin certify {origin} --url URL -z TOKEN`, once"
+        )))
+    }
+
+    /// Signs those heads again that would soon not be fresh any more; how many.
+    ///
+    /// # Errors
+    /// The disk refuses, or a channel key does not count any more.
+    pub fn refresh_heads(&self, now: UnixTime) -> Result<usize, Error> {
+        let ageing = |index: &Index| -> Vec<(String, String, String)> {
+            index.heads().filter(|(_, head)| head.is_ageing(now)).map(|(key, _)| key.clone()).collect()
+        };
+        if ageing(&*self.index()?).is_empty() {
+            return Ok(0);
+        }
+        self.change(|index| {
+            let keys = ageing(index);
+            for (origin, channel, target) in &keys {
+                let head = head_or_new(index, origin, channel, target);
+                self.publish(index, (origin, channel, target), head, now)?;
+            }
+            Ok(keys.len())
+        })
+    }
+}

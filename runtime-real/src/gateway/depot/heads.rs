@@ -1,0 +1,98 @@
+//! Signed heads of channels, which can be waited for, and the lists that say which keys count.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, Query};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+use tokio::time::{Instant, timeout_at};
+
+use super::answer::Refusal;
+use super::caller::{Asked, At, Caller, Named};
+use super::place;
+use crate::depot::Role;
+use crate::host::clock;
+
+/// Longest wait for news.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+/// What another process did to the tree is looked for so often.
+const LOOK_PERIOD: Duration = Duration::from_secs(1);
+
+type Said = Result<Response, Refusal>;
+
+/// The head of a channel; with `wait` and `number`, waits for one above that number.
+pub(super) async fn get(service: At, caller: Caller, Path(named): Path<Named>, Query(asked): Query<Asked>) -> Said {
+    let target = caller.target(asked.target.as_ref())?;
+    let channel = named.channel()?;
+    let after = asked.number.unwrap_or_default();
+    let wait = asked.wait.map(Duration::from_secs).map(|wait| wait.min(WAIT_MAX));
+    let _place = wait.map(|_| place(&service.waiting)).transpose()?;
+    let until = Instant::now() + wait.unwrap_or_default();
+    let mut changes = service.store.changes();
+    loop {
+        changes.borrow_and_update();
+        let key = (named.origin.clone(), channel.clone(), target.clone());
+        let head = service.work(move |store| store.head(&key.0, &key.1, &key.2)).await?;
+        let is_news = head.as_ref().is_some_and(|(_, number)| *number > after);
+        if let (Some((text, number)), true) = (&head, is_news || wait.is_none()) {
+            return Ok(signed(text, *number));
+        }
+        if Instant::now() >= until {
+            return match head {
+                Some(_) => Ok(StatusCode::NO_CONTENT.into_response()),
+                None => Err(Refusal::new(
+                    StatusCode::NOT_FOUND,
+                    format!("nothing was promoted to the channel {channel} of {} for {target} yet", named.origin),
+                )),
+            };
+        }
+        let look = until.min(Instant::now() + LOOK_PERIOD);
+        // What ends the wait is looked for above.
+        let _ = timeout_at(look, changes.changed()).await;
+    }
+}
+
+fn signed(text: &str, number: u64) -> Response {
+    let mut response = text.to_owned().into_response();
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{number}\"")) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+pub(super) async fn newest_list(service: At, Path(origin): Path<String>) -> Said {
+    let list = {
+        let origin = origin.clone();
+        service.work(move |store| store.list_of(&origin)).await?
+    };
+    match list {
+        Some(list) => Ok(list.text().to_owned().into_response()),
+        None => Err(Refusal::new(StatusCode::NOT_FOUND, format!("{origin} has no list of keys here yet"))),
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Numbered {
+    origin: String,
+    number: u64,
+}
+
+pub(super) async fn list(service: At, Path(which): Path<Numbered>) -> Said {
+    let text = service.work(move |store| store.list_text(&which.origin, which.number)).await?;
+    Ok(text.into_response())
+}
+
+pub(super) async fn post_list(service: At, caller: Caller, Path(origin): Path<String>, text: String) -> Said {
+    let by = caller.may(&service, &origin, Role::Promote).await?;
+    service.work(move |store| store.put_list(&origin, &text, clock::wall(), &by)).await?;
+    Ok(StatusCode::CREATED.into_response())
+}
+
+pub(super) async fn channel_key(service: At, caller: Caller, Path(origin): Path<String>) -> Said {
+    caller.may(&service, &origin, Role::Promote).await?;
+    let key = service.work(move |store| store.channel_key(&origin, clock::wall())).await?;
+    Ok(Json(key).into_response())
+}
