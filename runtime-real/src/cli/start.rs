@@ -29,6 +29,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Outcome {
     let holder = lock::held_by(&sup).map_err(CliError::io(sup.lock().display().to_string()))?;
     // In a supervisor that its launcher started, that launcher holds the lock.
     let Some(pid) = holder.filter(|_| !launcher::is_parent()) else {
+        args.spec.bring(global, &ident)?;
         let load = args.spec.load(&ident, true)?;
         return Ok(sup_run::run(&root, global.name(), &args.options, Some(load))?);
     };

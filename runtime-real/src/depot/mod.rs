@@ -6,7 +6,7 @@
 //! - `token` says who may write; `audit` writes down who did what.
 //! - `store` changes a tree: each change is verified before, and whole or not there.
 //! - `client` asks a depot over HTTP; `pins` remembers what was accepted before, so that no depot can take it back;
-//!   `fetch` brings a package with everything that it needs into the artifact cache.
+//!   `fetch` brings a package with everything that it needs into the artifact cache, and `host` installs it from there.
 //!
 //! What is trusted: a package because of its origin's signature, whichever way it came. A channel because of a head file:
 //! numbered, whole, and signed by a channel key that the origin's numbered list of keys names. A list because the list before
@@ -19,6 +19,7 @@ mod envelope;
 mod error;
 mod fetch;
 mod head;
+mod host;
 mod list;
 mod pins;
 mod record;
@@ -29,6 +30,7 @@ mod tree;
 pub use error::Error;
 pub use fetch::{Fetched, Fetching, Report, Wanted};
 pub use head::{Entry, Head};
+pub use host::{Quiet, client as client_of, install, install_newest};
 pub use list::{ListedKey, OriginList};
 pub use pins::{Accepted, Pins};
 pub use record::{Ident, Record};

@@ -22,6 +22,7 @@ pub mod user_toml;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -32,10 +33,13 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::depot::Tree;
+use crate::depot::store::Store;
 use crate::gateway::ctl::local::{LocalError, LocalListener};
 use crate::gateway::ctl::message::SvcLoad;
 use crate::gateway::ctl::secret::{Secret, SecretError};
 use crate::gateway::ctl::{self, Ctl};
+use crate::gateway::depot::{Load, Rules, Service};
 use crate::gateway::keyed::Keyed;
 use crate::gateway::lookout::Lookout;
 use crate::gateway::tls::{Files, Tls, TlsError};
@@ -139,6 +143,9 @@ pub enum StartError {
         /// The error of the operating system.
         source: io::Error,
     },
+    /// The depot cannot be served.
+    #[error("--depot: {0}")]
+    Depot(#[from] crate::depot::Error),
     /// It does not join the ring that it was invited to.
     #[error(transparent)]
     Joining(#[from] JoiningError),
@@ -271,6 +278,7 @@ async fn supervise(
     let (store, specs, key, mut restored) = stored::load(root, sup, settings.org.as_deref(), load.as_ref())?;
     let (secret, bound) = (Secret::load_or_create(&sup.ctl_secret())?, Bound::bind(&settings, sup).await?);
     tell_address(&bound, sup);
+    let depot = settings.depot.clone().map(depot).transpose()?;
     let (clock, (done, results)) = (Clock::host(), mpsc::channel(RESULTS_MAX));
     let (gate, keyed, guests) = keyed(ring, (root, sup), (&key, restored.as_ref()), &settings, clock)?;
     let config = config(&settings, &bound, &keyed)?;
@@ -333,6 +341,7 @@ async fn supervise(
         keyed,
         rules: rules(settings.gateways),
         announced,
+        depot,
     };
     let ways = (serve((http, gateway, held), (ctl_listener, local, ctl), tls.as_ref()), notifier);
     Ok(drive(driver, &handle, Asked { signals, restart, launcher, tls }, (&processes, ways)).await)
@@ -364,6 +373,13 @@ fn serve(
 fn rules(settings: GatewaySettings) -> http::access::Rules {
     let token = std::env::var(GATEWAY_TOKEN_ENV).ok().filter(|token| !token.is_empty()).map(Secret::new);
     http::access::Rules { token, open: settings.http_open, names: settings.http_names }
+}
+
+/// The depot in this directory, which is made where there is none.
+fn depot(dir: PathBuf) -> Result<Arc<Service>, StartError> {
+    let dir = std::path::absolute(&dir)?;
+    let store = Arc::new(Store::make(Tree::new(dir))?);
+    Ok(Arc::new(Service::new(store, Rules::default(), Load::BESIDE)))
 }
 
 /// Writes the address of the ctl gateway, by which commands find this supervisor.

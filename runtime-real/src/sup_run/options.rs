@@ -161,6 +161,10 @@ pub struct Options {
     /// The address under which other members reach this one, where they cannot tell (NAT, containers)
     #[arg(long, env = "ANNULUS_ADVERTISE_GOSSIP", value_name = "IP[:PORT]")]
     pub advertise_gossip: Option<Listen>,
+    /// Serve the depot in this directory beside everything else, at the HTTP gateway's address below /v1; made where there is
+    /// none
+    #[arg(long, env = "ANNULUS_SUP_DEPOT", value_name = "DIR")]
+    pub depot: Option<PathBuf>,
     /// Organization of this supervisor's service groups
     #[arg(long, env = "HAB_ORG", value_name = "NAME")]
     pub org: Option<String>,
@@ -216,6 +220,7 @@ struct FileOptions {
     ring_accept: Option<Vec<RingAccept>>,
     permanent_peer: Option<bool>,
     advertise_gossip: Option<Listen>,
+    depot: Option<PathBuf>,
     org: Option<String>,
     allow_root: Option<bool>,
     pass_env: Option<Vec<String>>,
@@ -257,6 +262,7 @@ impl FileOptions {
             ring_accept: later.ring_accept.or(self.ring_accept),
             permanent_peer: later.permanent_peer.or(self.permanent_peer),
             advertise_gossip: later.advertise_gossip.or(self.advertise_gossip),
+            depot: later.depot.or(self.depot),
             org: later.org.or(self.org),
             allow_root: later.allow_root.or(self.allow_root),
             pass_env: later.pass_env.or(self.pass_env),
@@ -336,6 +342,8 @@ pub struct Settings {
     pub permanent: bool,
     /// The address that other members are told, where they cannot tell.
     pub advertise: Option<(IpAddr, Option<u16>)>,
+    /// The depot that is served.
+    pub depot: Option<PathBuf>,
     /// Organization of the service groups.
     pub org: Option<String>,
     /// What services are allowed.
@@ -387,6 +395,7 @@ impl Options {
             },
             permanent: self.permanent_peer || file.permanent_peer.unwrap_or_default(),
             advertise: advertise.map(reachable).transpose()?.flatten(),
+            depot: self.depot.clone().filter(|dir| !dir.as_os_str().is_empty()).or(file.depot),
             org: org(self.org.clone().filter(|o| !o.is_empty()).or(file.org))?,
             allowed: Allowed {
                 root: self.allow_root || file.allow_root.unwrap_or_default(),

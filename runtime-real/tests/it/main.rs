@@ -10,6 +10,7 @@ mod container;
 mod ctl;
 mod dead_man;
 mod demo;
+mod depot;
 mod disk_full;
 mod drain;
 mod group;

@@ -23,7 +23,7 @@ Example, a depot for one origin:
   annulus pkg upload -u http://HOST:9640 -z TOKEN acme-web-1.0-20260101000000-x86_64-linux.hart
   annulus origin certify acme -u http://HOST:9640 -z TOKEN     once, where the origin's secret key is
   annulus pkg promote -u http://HOST:9640 -z TOKEN acme/web/1.0/20260101000000 stable
-A copy of the directory without private/ is a mirror that any web server can serve.
+A copy of the directory without private/ is a mirror: this command serves it, too.
 Exit codes: 0 ended in order, 1 failed, 2 wrong usage, 6 the address cannot be listened on";
 
 /// Largest package, in MiB, where none is said.

@@ -19,7 +19,11 @@ pub(in crate::cli) struct Args {
 
 pub(super) fn run(global: &Global, args: &Args) -> Outcome {
     let load = match &args.package {
-        Some(package) => Some(args.spec.load(&load::ident(global, package, args.options.allow_root)?, true)?),
+        Some(package) => {
+            let ident = load::ident(global, package, args.options.allow_root)?;
+            args.spec.bring(global, &ident)?;
+            Some(args.spec.load(&ident, true)?)
+        }
         None if args.spec.is_empty() => None,
         None => {
             let text = "options of a service are given without one: name its package, \

@@ -6,17 +6,20 @@ use std::path::PathBuf;
 use annulus_core::limits::ELECTORATE_MAX;
 use annulus_core::{BindingMode, PackageIdent, Topology, UpdateCondition, UpdateStrategy};
 
-use crate::cli::CliError;
+use crate::cli::{CliError, Global, block_on, output};
+use crate::depot::client::{CHANNEL_ENV, URL_ENV};
+use crate::depot;
 use crate::gateway::ctl::convert;
 use crate::gateway::ctl::message::{HealthCheckInterval, ServiceBind, ServiceBindList, SvcLoad, SvcUpdate};
 
 /// An absent option takes its default, or keeps its value in a service that is loaded already.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
 pub(in crate::cli) struct SpecOptions {
-    /// Where updates come from [default: stable]
+    /// The channel from which the package and its updates come [default: HAB_BLDR_CHANNEL, else stable]
     #[arg(long, value_name = "CHANNEL", value_parser = no_option, help_heading = "Service")]
     channel: Option<String>,
-    /// Address of the package store
+    /// Address of the depot from which the package is brought where it is not installed, and its updates [default: HAB_BLDR_URL,
+    /// else https://bldr.habitat.sh for updates]
     #[arg(short, long, value_name = "URL", value_parser = no_option, help_heading = "Service")]
     url: Option<String>,
     /// The service group's name, also as SERVICE.GROUP [default: default]
@@ -52,6 +55,11 @@ pub(in crate::cli) struct SpecOptions {
     /// Take default.toml, config/ and hooks/ from this directory instead of the package's
     #[arg(long, value_name = "DIR", help_heading = "Service")]
     config_from: Option<PathBuf>,
+}
+
+/// A variable's value; empty counts as unset.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Parses a word of a closed set; the error lists the words.
@@ -112,8 +120,8 @@ impl SpecOptions {
         Ok(SvcLoad {
             ident: Some(ident.into()),
             binds: self.binds(),
-            bldr_url: self.url.clone(),
-            bldr_channel: self.channel.clone(),
+            bldr_url: self.depot_url(force),
+            bldr_channel: self.channel(force),
             config_from: self.config_from()?,
             force: Some(force),
             group: self.group(ident)?,
@@ -149,6 +157,33 @@ impl SpecOptions {
             config_from: self.config_from()?,
             quorum: self.quorum,
         })
+    }
+
+    /// The depot that is named, also by the environment: unless options of a loaded service change, where only what is said on
+    /// the command line is meant.
+    fn depot_url(&self, force: bool) -> Option<String> {
+        self.url.clone().or_else(|| variable(URL_ENV).filter(|_| !force))
+    }
+
+    fn channel(&self, force: bool) -> Option<String> {
+        self.channel.clone().or_else(|| variable(CHANNEL_ENV).filter(|_| !force))
+    }
+
+    /// Brings the package from the depot that is named, where none that fits is installed: for a supervisor that does not run
+    /// yet.
+    ///
+    /// # Errors
+    /// The depot cannot be asked or has none, or it cannot be installed.
+    pub(in crate::cli) fn bring(&self, global: &Global, ident: &PackageIdent) -> Result<(), CliError> {
+        let root = global.root()?;
+        let Some(url) = self.depot_url(false) else { return Ok(()) };
+        if crate::package::newest(&root, ident).is_ok() {
+            return Ok(());
+        }
+        let channel = self.channel(false).unwrap_or_else(|| depot::STABLE.to_owned());
+        let brought = block_on(async { Ok(depot::install_newest(&root, &url, &channel, ident).await?) })?;
+        output::line(format_args!("{brought} is installed from {url}"));
+        Ok(())
     }
 
     /// The name of the group, which may be given with that of the service before it.

@@ -21,6 +21,7 @@ use super::message::{
 };
 use super::ring_message::{FilesQuery, GroupHandOver, RingQuery, SvcRestart};
 use super::{Ctl, config, convert, group, invite, reply, ring, ring_keys};
+use crate::depot;
 use crate::gateway::disk;
 use crate::gateway::tls::Tls;
 use crate::host::owner::{self, OwnerError};
@@ -191,6 +192,9 @@ async fn svc_load(ctl: &Ctl, request: SvcLoad) -> Result<Answer, NetErr> {
     let loaded = services(ctl).await?.into_iter().find(|view| view.spec.name() == ident.service_name());
     let spec = convert::spec(&request, loaded.as_ref().filter(|_| force).map(|view| &view.spec))?;
     let (mut lines, name) = (Vec::new(), spec.name());
+    if request.bldr_url.as_deref().is_some_and(|url| !url.is_empty()) {
+        lines.extend(present(ctl, &spec).await?);
+    }
     claim(ctl, &name).await?;
     // A refusal now is better than a service that fails to start for ever.
     let reply = match runnable(ctl, &spec).await {
@@ -206,6 +210,23 @@ async fn svc_load(ctl: &Ctl, request: SvcLoad) -> Result<Answer, NetErr> {
         _ => lines.push(format!("{ident} is loaded and will be kept running")),
     }
     Ok(Answer::Done(lines))
+}
+
+/// Brings the package of a spec from its depot where none that fits is installed, and says so. One that is there is asked of
+/// no depot.
+async fn present(ctl: &Ctl, spec: &ServiceSpec) -> Result<Option<String>, NetErr> {
+    if installed(ctl, &spec.ident).await.is_ok() {
+        return Ok(None);
+    }
+    let brought = depot::install_newest(&ctl.root, &spec.bldr_url, &spec.channel, &spec.ident).await;
+    let ident = brought.map_err(|error| {
+        let code = match &error {
+            depot::Error::NotFound(_) | depot::Error::Answer { status: 404, .. } => ErrCode::NotFound,
+            _ => ErrCode::Conflict,
+        };
+        NetErr::new(code, error.to_string())
+    })?;
+    Ok(Some(format!("{ident} is installed from {}", spec.bldr_url)))
 }
 
 /// Whether this supervisor could run what a spec says.

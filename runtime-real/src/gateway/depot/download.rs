@@ -3,6 +3,7 @@
 use std::io::SeekFrom;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use annulus_core::PackageIdent;
@@ -13,12 +14,12 @@ use axum::response::{IntoResponse as _, Response};
 use hyper::body::{Bytes, Frame, SizeHint};
 use tokio::fs::File;
 use tokio::io::{AsyncRead as _, AsyncSeekExt as _, ReadBuf};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answer::Refusal;
 use super::caller::{Asked, At, Caller, Named};
 use super::keys::X_FILENAME;
-use super::{Service, place};
+use super::place;
 use crate::gateway::http::KeepsPlace;
 use crate::keys::crypto::Hash;
 
@@ -48,7 +49,7 @@ pub(super) async fn package(
             })
             .await?
     };
-    send(&service, path, hash, Some(name(&ident, &target)), &headers).await
+    send(&service.downloads, path, hash, Some(name(&ident, &target)), &headers).await
 }
 
 fn name(ident: &PackageIdent, target: &str) -> String {
@@ -57,21 +58,27 @@ fn name(ident: &PackageIdent, target: &str) -> String {
 
 /// Content by its hash.
 pub(super) async fn blob(service: At, Path(hash): Path<String>, headers: HeaderMap) -> Said {
-    let hash: Hash = hash.parse().map_err(|_| {
-        Refusal::new(StatusCode::BAD_REQUEST, "content is named by its BLAKE2b hash, 64 hex digits in small letters")
-    })?;
+    let hash = hash_of(&hash)?;
     let path = service.store.tree().blob(&hash);
-    send(&service, path, hash, None, &headers).await
+    send(&service.downloads, path, hash, None, &headers).await
 }
 
-async fn send(
-    service: &Service,
+/// The hash in a path.
+pub(super) fn hash_of(text: &str) -> Result<Hash, Refusal> {
+    text.parse().map_err(|_| {
+        Refusal::new(StatusCode::BAD_REQUEST, "content is named by its BLAKE2b hash, 64 hex digits in small letters")
+    })
+}
+
+/// Answers with a file.
+pub(super) async fn send(
+    downloads: &Arc<Semaphore>,
     path: PathBuf,
     hash: Hash,
     name: Option<String>,
     headers: &HeaderMap,
 ) -> Said {
-    let place = place(&service.downloads)?;
+    let place = place(downloads)?;
     let missing = |e: std::io::Error| match e.kind() {
         std::io::ErrorKind::NotFound => Refusal::new(StatusCode::NOT_FOUND, "this depot does not have that content"),
         _ => Refusal::busy(&format!("the file cannot be read: {e}")),

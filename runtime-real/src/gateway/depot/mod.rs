@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `packages` | records, lists, search, channels of a package |
 //! | `download` | files, whole or in part |
+//! | `artifacts` | files of the artifact cache by their hash, which every supervisor gives to others |
 //! | `upload` | new packages |
 //! | `channels` | channels, promotions and demotions |
 //! | `heads` | signed heads, and lists of keys |
@@ -16,6 +17,7 @@
 //! and requests that wait have places of their own, so that the probes of a supervisor that serves a depot are never kept out.
 
 mod answer;
+mod artifacts;
 mod caller;
 mod channels;
 mod download;
@@ -41,6 +43,7 @@ use crate::depot::store::Store;
 use crate::host::clock;
 
 use answer::Refusal;
+pub(in crate::gateway) use artifacts::router as artifacts;
 
 /// Clients at one time of a depot that does nothing else.
 const CLIENTS: Limits = Limits { clients: 8192, of_one_host: 8192, of_one_user: 8192, reserve: 32 };
@@ -72,6 +75,15 @@ pub struct Rules {
     pub is_private: bool,
     /// Largest package that is taken, in bytes.
     pub package_bytes_max: u64,
+}
+
+/// Largest package, in bytes, where nothing is said.
+const PACKAGE_BYTES_MAX: u64 = 4 << 30;
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { is_private: false, package_bytes_max: PACKAGE_BYTES_MAX }
+    }
 }
 
 /// A depot that is served.

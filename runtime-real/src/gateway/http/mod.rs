@@ -1,5 +1,5 @@
 //! The HTTP gateway: shows what this supervisor knows (as in Habitat).
-//! It only reads; commands go through the ctl gateway.
+//! It only reads; commands go through the ctl gateway. Below `/v1` packages are given to others (`gateway::depot`).
 //!
 //! Every answer is computed when a client asks for it. Errors are problem details (RFC 9457). `access` says who may see
 //! what. With a token (`HAB_SUP_GATEWAY_AUTH_TOKEN`) every route but `/live` and `/ready` wants
@@ -41,6 +41,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use crate::gateway::arrivals::{self, Arrivals, Client};
+use crate::gateway::depot;
 use crate::gateway::door::Limits;
 use crate::gateway::keyed::Keyed;
 use crate::gateway::tls::Tls;
@@ -93,6 +94,8 @@ pub struct Config {
     pub keyed: Keyed,
     /// The rules who may see what.
     pub rules: access::Rules,
+    /// The depot that this supervisor serves beside its work.
+    pub depot: Option<Arc<depot::Service>>,
     /// Whether this supervisor has said that it is ready.
     pub announced: Announced,
 }
@@ -158,6 +161,9 @@ pub async fn serve(
     tasks.spawn(events::record(Arc::clone(&gateway.history), events, clock, move |event| {
         counters.count(event)
     }));
+    if let Some(depot) = &gateway.config.depot {
+        tasks.spawn(depot::keep_fresh(Arc::clone(depot)));
+    }
     let router = router(gateway);
     begin.await;
     arrivals::serve(arrivals, ("http", CLIENTS), tls, move |stream, client| {
@@ -232,7 +238,7 @@ fn is_probe(path: &str) -> bool {
 const PROBES: [&str; 2] = ["/live", "/ready"];
 
 /// Every route, and a description of its answer; `/` shows this list.
-const ROUTES: [(&str, &str); 10] = [
+const ROUTES: [(&str, &str); 11] = [
     ("/butterfly", "every member of the ring with its state, and every rumor"),
     ("/census", "service groups and who is in them"),
     ("/services", "the services of this supervisor"),
@@ -244,11 +250,16 @@ const ROUTES: [(&str, &str); 10] = [
     ),
     ("/events", "what happens in the ring, as server-sent events; resumes after Last-Event-ID"),
     ("/metrics", "counters for Prometheus (OpenMetrics text)"),
+    ("/v1/blobs/{hash}", "a package file of this host, by its BLAKE2b hash; with --depot the whole of a depot is below /v1"),
     ("/live", "200 while the supervisor's loop turns"),
     ("/ready", "200 when this supervisor takes part in the ring and can store, 503 with reasons otherwise"),
 ];
 
 fn router(gateway: Arc<Gateway>) -> Router {
+    let packages = match &gateway.config.depot {
+        Some(service) => depot::router(Arc::clone(service)),
+        None => depot::artifacts(gateway.config.root.artifacts()),
+    };
     Router::new()
         .route("/live", get(probes::live))
         .route("/ready", get(probes::ready))
@@ -268,6 +279,8 @@ fn router(gateway: Arc<Gateway>) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&gateway), access::admit))
         .with_state(gateway)
+        // What a depot gives is for every host, and has rules of its own.
+        .merge(packages)
 }
 
 async fn unknown_route(request: Request) -> Problem {

@@ -155,6 +155,7 @@ fn serve(
         room,
         keyed,
         rules,
+        depot: None,
         announced: http::Announced::default(),
     };
     gateway.announced.now();
