@@ -16,14 +16,10 @@ use crate::host::terminal::visible;
 const COMMANDS: &[(&str, &str)] = &[
     ("bash", "`annulus pkg exec` runs a program of a package"),
     ("binlink", "`annulus pkg exec` and `annulus pkg env` reach a package's programs"),
-    ("bldr", ""),
     ("bulkload", "`annulus svc load` loads one service; spec files can be put into <root>/sup/<name>/specs"),
     ("bulkupload", ""),
-    ("channels", ""),
     ("cli", "set ANNULUS_ROOT and HAB_CTL_SECRET in the environment"),
-    ("delete", ""),
-    ("demote", ""),
-    ("download", "`annulus pkg install` takes files"),
+    ("download", "`annulus pkg install` brings a package and installs it"),
     ("export", "a package is a signed .hart file, which `annulus pkg install` takes"),
     ("generate-tls", ""),
     ("license", "this program asks for none"),
@@ -31,20 +27,16 @@ const COMMANDS: &[(&str, &str)] = &[
         "plan",
         "a plan is a directory with plan.toml, which the guide describes; `annulus config check` looks at one",
     ),
-    ("promote", ""),
     ("provides", ""),
-    ("search", ""),
     ("sh", "`annulus pkg exec` runs a program of a package"),
     ("sign", "`annulus pkg build` signs"),
     ("studio", ""),
     ("supportbundle", ""),
-    ("upload", ""),
 ];
 
 /// Habitat's short words for commands that have another place here.
 const SHORT: &[(&str, &str)] = &[
     ("apply", "`annulus config apply` gives a group its configuration"),
-    ("install", "`annulus pkg install` takes files"),
     ("setup", "set ANNULUS_ROOT and HAB_CTL_SECRET in the environment"),
     ("status", "`annulus svc status` shows services, `annulus sup ring` the ring"),
     ("stop", "`annulus svc stop` stops a service, `annulus sup term` the supervisor"),

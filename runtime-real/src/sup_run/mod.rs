@@ -191,7 +191,9 @@ impl StartError {
                 exit::STORE
             }
             Self::Listen { .. } | Self::Local(_) => exit::LISTEN,
-            Self::Secret(_) | Self::Entropy(_) | Self::System(_) | Self::Launcher(_) => exit::FAILED,
+            Self::Secret(_) | Self::Entropy(_) | Self::System(_) | Self::Launcher(_) | Self::Depot(_) => {
+                exit::FAILED
+            }
         }
     }
 }
