@@ -80,7 +80,9 @@ pub(super) fn run(command: &Command) -> Outcome {
             check(origin, &[])?;
             let client = depot.client()?;
             let found = block_on(async { Ok(client.channels(origin).await?) })?;
-            let found = found.ok_or_else(|| Error::NotFound(format!("the depot {} does not know the origin {origin}", client.url())))?;
+            let found = found.ok_or_else(|| {
+                Error::NotFound(format!("the depot {} does not know the origin {origin}", client.url()))
+            })?;
             for channel in found {
                 output::line(channel.name);
             }
@@ -108,6 +110,9 @@ fn set_all(args: &Two, is_in: bool) -> Result<(), CliError> {
     let client = args.depot.client()?;
     block_on(async { Ok(client.move_channel(&args.origin, (&args.from, &args.to), is_in).await?) })?;
     let what = if is_in { "is in" } else { "is not in" };
-    output::line(format_args!("all that the channel {} of {} holds {what} {} now", args.from, args.origin, args.to));
+    output::line(format_args!(
+        "all that the channel {} of {} holds {what} {} now",
+        args.from, args.origin, args.to
+    ));
     Ok(())
 }

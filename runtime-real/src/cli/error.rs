@@ -187,7 +187,9 @@ pub enum CliError {
     #[error(transparent)]
     Depot(#[from] DepotError),
     /// An address cannot be listened on.
-    #[error("{address} cannot be listened on: {source}; name another one with --listen, or end what listens there")]
+    #[error(
+        "{address} cannot be listened on: {source}; name another one with --listen, or end what listens there"
+    )]
     Listen {
         /// The address.
         address: std::net::SocketAddr,

@@ -87,7 +87,8 @@ pub(super) fn upload(global: &Global, args: &Upload) -> Result<(), CliError> {
 }
 
 fn read(path: &PathBuf, kind: KeyKind) -> Result<KeyFile, CliError> {
-    let text = crate::host::small_file::read_to_string(path).map_err(CliError::io(path.display().to_string()))?;
+    let text =
+        crate::host::small_file::read_to_string(path).map_err(CliError::io(path.display().to_string()))?;
     let file = KeyFile::parse(&text, path)?;
     if file.kind != kind {
         return Err(crate::keys::KeyError::Kind { path: path.clone(), is: file.kind, wanted: kind }.into());
@@ -110,11 +111,15 @@ pub(super) fn download(global: &Global, args: &Download) -> Result<(), CliError>
             client.key(&args.origin, args.revision.as_deref()).await?
         })
     })?;
-    let text = text.ok_or_else(|| Error::NotFound(format!("the depot {} has no such key of {}", client.url(), args.origin)))?;
+    let text = text.ok_or_else(|| {
+        Error::NotFound(format!("the depot {} has no such key of {}", client.url(), args.origin))
+    })?;
     let kind = if args.secret { KeyKind::SigSecret } else { KeyKind::SigPublic };
     let from = PathBuf::from(format!("the key from {}", client.url()));
     let file = KeyFile::parse(&text, &from)?;
-    if file.id.name() != args.origin || args.revision.as_ref().is_some_and(|revision| file.id.revision() != revision) {
+    if file.id.name() != args.origin
+        || args.revision.as_ref().is_some_and(|revision| file.id.revision() != revision)
+    {
         let reason = format!("it gives the key {}, and another was asked for", file.id);
         return Err(Error::Nonsense { url: client.url().to_string(), reason }.into());
     }
@@ -139,7 +144,8 @@ pub(super) fn certify(global: &Global, args: &Certify) -> Result<(), CliError> {
         }
         let number = before.map_or(1, |list| list.number() + 1);
         let count = next.0.len();
-        let text = OriginList::sign((&args.origin, number), next.0, next.1, (&signer, &secret), clock::wall());
+        let text =
+            OriginList::sign((&args.origin, number), next.0, next.1, (&signer, &secret), clock::wall());
         client.put_list(&args.origin, text.clone()).await?;
         pins.accept_list(&args.origin, &text)?.map_err(CliError::Usage)?;
         Ok((number, count))
@@ -155,7 +161,8 @@ pub(super) fn certify(global: &Global, args: &Certify) -> Result<(), CliError> {
 /// The newest list that the depot has, where it follows what this host knows.
 async fn follow(client: &Client, pins: &Pins, origin: &str) -> Result<Option<OriginList>, CliError> {
     let Some(text) = client.list(origin, None).await? else { return Ok(None) };
-    let newest = OriginList::parse(&text).map_err(|reason| Error::Nonsense { url: client.url().to_string(), reason })?;
+    let newest = OriginList::parse(&text)
+        .map_err(|reason| Error::Nonsense { url: client.url().to_string(), reason })?;
     let first = pins.list(origin)?.map_or(newest.number(), |list| list.number() + 1);
     let mut progress = Progress::default();
     for number in first..=newest.number() {
@@ -172,10 +179,15 @@ async fn follow(client: &Client, pins: &Pins, origin: &str) -> Result<Option<Ori
 }
 
 /// The newest secret key of this host that the list before names.
-fn signer(keys: &KeyCache, origin: &str, before: Option<&OriginList>) -> Result<(KeyId, SecretKey), CliError> {
+fn signer(
+    keys: &KeyCache,
+    origin: &str,
+    before: Option<&OriginList>,
+) -> Result<(KeyId, SecretKey), CliError> {
     let mut own = keys.revisions(origin, KeyKind::SigSecret)?;
     own.reverse();
-    let counts = |id: &KeyId| before.is_none_or(|list| list.origin_keys().iter().any(|key| key.id == id.to_string()));
+    let counts =
+        |id: &KeyId| before.is_none_or(|list| list.origin_keys().iter().any(|key| key.id == id.to_string()));
     let Some(id) = own.iter().find(|id| counts(id)) else {
         return Err(match before {
             Some(list) => CliError::Usage(format!(
@@ -215,7 +227,10 @@ fn next(
     for removed in &args.remove {
         let known = origin_keys.iter().chain(&channel_keys).any(|key| key.id == *removed);
         if !known {
-            return Err(CliError::Usage(format!("{removed} is not in the list of keys of {}, so it cannot be removed", args.origin)));
+            return Err(CliError::Usage(format!(
+                "{removed} is not in the list of keys of {}, so it cannot be removed",
+                args.origin
+            )));
         }
     }
     let stays = |key: &ListedKey| !args.remove.contains(&key.id);

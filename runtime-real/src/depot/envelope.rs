@@ -83,7 +83,12 @@ mod tests {
 
     #[test]
     fn what_is_no_signed_text_is_named() {
-        let whole = seal("HEAD-1", &"a-20260101000000".parse().expect("a name"), &SecretKey::from_seed(&[1; 32]), "x");
+        let whole = seal(
+            "HEAD-1",
+            &"a-20260101000000".parse().expect("a name"),
+            &SecretKey::from_seed(&[1; 32]),
+            "x",
+        );
         for cut in 0..whole.len() - 1 {
             assert!(Envelope::parse("HEAD-1", &whole[..cut]).is_err(), "{cut} bytes of it");
         }

@@ -14,13 +14,17 @@ use crate::package;
 #[derive(Debug, Error)]
 pub enum Error {
     /// The name of a channel is malformed.
-    #[error("{text:?} cannot name a channel: use letters, digits, '-', '_' and '.', begin with a letter or digit, at most 64 of them")]
+    #[error(
+        "{text:?} cannot name a channel: use letters, digits, '-', '_' and '.', begin with a letter or digit, at most 64 of them"
+    )]
     Channel {
         /// The text that was given.
         text: String,
     },
     /// The name of an origin is malformed.
-    #[error("{text:?} cannot name an origin: use letters, digits, '-' and '_', and begin with a letter or digit")]
+    #[error(
+        "{text:?} cannot name an origin: use letters, digits, '-' and '_', and begin with a letter or digit"
+    )]
     Origin {
         /// The text that was given.
         text: String,
@@ -89,7 +93,9 @@ pub enum Error {
         reason: String,
     },
     /// No depot was named.
-    #[error("no depot is named: give --url URL, or set HAB_BLDR_URL (Habitat's public one is https://bldr.habitat.sh)")]
+    #[error(
+        "no depot is named: give --url URL, or set HAB_BLDR_URL (Habitat's public one is https://bldr.habitat.sh)"
+    )]
     NoDepot,
     /// The depot cannot be reached, or the connection broke.
     #[error("the depot {url} cannot be asked: {reason}")]

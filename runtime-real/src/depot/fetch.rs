@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use annulus_core::PackageIdent;
 
+use super::Error;
 use super::client::{Client, HeadAnswer, What, part_of};
 use super::head::Head;
 use super::list::OriginList;
 use super::pins::{self, Pins};
 use super::tree::{self, UNSTABLE};
-use super::Error;
 use crate::host::clock;
 use crate::host::root::Root;
 use crate::keys::crypto::{self, Hash, PublicKey};
@@ -134,7 +134,10 @@ impl<'a> Fetching<'a> {
                 return Ok(Fetched { newest: None, number: after.map(|(number, _)| number), is_new: false });
             }
             HeadAnswer::None if self.pins.has_head(origin, channel, &self.target)? => {
-                return Err(self.distrusted(what, "it has no head of it, and one was seen before: it keeps back what counts"));
+                return Err(self.distrusted(
+                    what,
+                    "it has no head of it, and one was seen before: it keeps back what counts",
+                ));
             }
             HeadAnswer::None => return Ok(Fetched { newest: None, number: None, is_new: true }),
         };
@@ -161,15 +164,21 @@ impl<'a> Fetching<'a> {
     /// Takes what the depot has of lists of an origin's keys, one after the other; whether it has any.
     async fn follow_lists(&mut self, origin: &str) -> Result<bool, Error> {
         let Some(text) = self.depot.list(origin, None).await? else { return Ok(false) };
-        let said = OriginList::parse(&text).map_err(|why| self.distrusted(origin, format!("its list of keys: {why}")))?;
+        let said = OriginList::parse(&text)
+            .map_err(|why| self.distrusted(origin, format!("its list of keys: {why}")))?;
         let newest = said.number();
         let next = self.pins.list(origin)?.map_or(newest, |pinned| pinned.number() + 1);
         if newest > next.saturating_add(LISTS_MAX) {
-            return Err(self.distrusted(origin, format!("its list of keys has number {newest}, far above the next one")));
+            return Err(self.distrusted(
+                origin,
+                format!("its list of keys has number {newest}, far above the next one"),
+            ));
         }
         for number in next..newest {
             let between = self.depot.list(origin, Some(number)).await?;
-            let between = between.ok_or_else(|| self.distrusted(origin, format!("its list of keys number {number} is missing")))?;
+            let between = between.ok_or_else(|| {
+                self.distrusted(origin, format!("its list of keys number {number} is missing"))
+            })?;
             self.take_list(origin, &between)?;
         }
         self.take_list(origin, &text)?;
@@ -204,9 +213,15 @@ impl<'a> Fetching<'a> {
             // What a package needs is named by its exact build, which is signed; its channel means nothing.
             let record = self.depot.latest(UNSTABLE, &need, &self.target).await?;
             let Some(record) = record else {
-                return Err(self.refused(&wanted.ident, format!("it needs {need}, which that depot does not have")));
+                return Err(
+                    self.refused(&wanted.ident, format!("it needs {need}, which that depot does not have"))
+                );
             };
-            let need = Wanted { hash: record.hash(), size_bytes: record.size_bytes, ident: record.ident().unwrap_or(need) };
+            let need = Wanted {
+                hash: record.hash(),
+                size_bytes: record.size_bytes,
+                ident: record.ident().unwrap_or(need),
+            };
             self.bring_one(&need).await?;
         }
         Ok(())
@@ -232,7 +247,10 @@ impl<'a> Fetching<'a> {
         let part = part_of(&path);
         self.download(wanted, &part).await?;
         let checked = self.check(wanted, &part).await;
-        if checked.as_ref().is_err_and(|error| !error.is_passing() && !matches!(error, Error::NewSigner { .. })) {
+        if checked
+            .as_ref()
+            .is_err_and(|error| !error.is_passing() && !matches!(error, Error::NewSigner { .. }))
+        {
             // What is wrong as a whole is no beginning of what is right.
             fs::remove_file(&part).map_err(Error::io(&part))?;
         }
@@ -250,7 +268,9 @@ impl<'a> Fetching<'a> {
                     Ok(_) if is_hash(part, hash).await? => return Ok(()),
                     Ok(_) => fs::remove_file(part).map_err(Error::io(part))?,
                     Err(error @ Error::Io { .. }) => return Err(error),
-                    Err(error) => tracing::debug!(peer = %peer.url(), %error, "a member did not give a package"),
+                    Err(error) => {
+                        tracing::debug!(peer = %peer.url(), %error, "a member did not give a package")
+                    }
                 }
             }
         }
@@ -263,7 +283,8 @@ impl<'a> Fetching<'a> {
         if let Some(hash) = wanted.hash
             && !is_hash(path, hash).await?
         {
-            let why = format!("its content is not the one with the hash {hash}, which is what the channel holds");
+            let why =
+                format!("its content is not the one with the hash {hash}, which is what the channel holds");
             return Err(self.refused(&wanted.ident, why));
         }
         let signer = Hart::open(path).map_err(|e| self.inside(wanted, path, e))?.header().signer.clone();
@@ -284,11 +305,14 @@ impl<'a> Fetching<'a> {
         }
         let own = said.metafiles.get(&MetaFile::Target).map(|text| text.trim().to_owned());
         if let Some(own) = own.filter(|own| *own != self.target) {
-            return Err(self.refused(&wanted.ident, format!("it is made for {own}, and this is {}", self.target)));
+            return Err(
+                self.refused(&wanted.ident, format!("it is made for {own}, and this is {}", self.target))
+            );
         }
         let needs = said.metafiles.get(&MetaFile::Tdeps).map_or("", String::as_str);
         let needs = needs.lines().map(str::trim).filter(|line| !line.is_empty());
-        let needs = needs.map(|line| line.parse().map_err(|_| self.refused(&wanted.ident, format!("it needs {line:?}"))));
+        let needs = needs
+            .map(|line| line.parse().map_err(|_| self.refused(&wanted.ident, format!("it needs {line:?}"))));
         needs.collect()
     }
 
@@ -305,7 +329,10 @@ impl<'a> Fetching<'a> {
         if let Some(list) = self.pins.list(signer.name())?
             && !list.origin_keys().iter().any(|key| key.id == signer.to_string())
         {
-            let why = format!("it is signed by {signer}, which list {} of its origin's keys does not name", list.number());
+            let why = format!(
+                "it is signed by {signer}, which list {} of its origin's keys does not name",
+                list.number()
+            );
             return Err(self.refused(ident, why));
         }
         match self.keys.origin_public(signer) {
@@ -313,11 +340,14 @@ impl<'a> Fetching<'a> {
             found => return found.map(drop).map_err(Error::from),
         }
         let Some(text) = self.depot.key(signer.name(), Some(signer.revision())).await? else {
-            return Err(self.refused(ident, format!("it is signed by {signer}, which that depot does not have")));
+            return Err(
+                self.refused(ident, format!("it is signed by {signer}, which that depot does not have"))
+            );
         };
         let from = PathBuf::from(format!("the key from {}", self.depot.url()));
         let file = KeyFile::parse(&text, &from)?;
-        let public = PublicKey::from_bytes(file.bytes()).filter(|_| file.id == *signer && file.kind == KeyKind::SigPublic);
+        let public = PublicKey::from_bytes(file.bytes())
+            .filter(|_| file.id == *signer && file.kind == KeyKind::SigPublic);
         let Some(public) = public else {
             return Err(self.refused(ident, format!("that depot gives another key for {signer}")));
         };
@@ -326,7 +356,10 @@ impl<'a> Fetching<'a> {
             return Err(Error::NewSigner { ident: ident.clone(), signer: signer.clone(), fingerprint });
         }
         self.keys.store(&file)?;
-        self.report.say(&format!("{signer} is trusted from now on for packages of {}, fingerprint {fingerprint}", signer.name()));
+        self.report.say(&format!(
+            "{signer} is trusted from now on for packages of {}, fingerprint {fingerprint}",
+            signer.name()
+        ));
         Ok(())
     }
 }
@@ -347,5 +380,7 @@ async fn is_hash(path: &Path, hash: Hash) -> Result<bool, Error> {
 
 /// Runs work that keeps the disk or the processor busy beside the loop.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| Error::BadRequest(format!("the work was given up: {e}")))
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|e| Error::BadRequest(format!("the work was given up: {e}")))
 }

@@ -171,10 +171,9 @@ impl Head {
 
     /// Every package in it, in the order of names, older before newer.
     pub fn packages(&self) -> impl Iterator<Item = (PackageIdent, &Entry)> {
-        self.body
-            .packages
-            .iter()
-            .flat_map(|(name, entries)| entries.iter().filter_map(|entry| Some((self.ident(name, entry)?, entry))))
+        self.body.packages.iter().flat_map(|(name, entries)| {
+            entries.iter().filter_map(|entry| Some((self.ident(name, entry)?, entry)))
+        })
     }
 
     /// The newest package in it that satisfies an ident.
@@ -198,7 +197,9 @@ impl Head {
             return false;
         }
         entries.push(entry);
-        let key = |entry: &Entry| format!("{origin}/{name}/{}/{}", entry.version, entry.release).parse::<PackageIdent>();
+        let key = |entry: &Entry| {
+            format!("{origin}/{name}/{}/{}", entry.version, entry.release).parse::<PackageIdent>()
+        };
         entries.sort_by(|a, b| match (key(a), key(b)) {
             (Ok(a), Ok(b)) => a.cmp_version(&b).then_with(|| a.cmp(&b)),
             _ => std::cmp::Ordering::Equal,

@@ -35,7 +35,12 @@ pub fn client(url: &str) -> Result<Client, Error> {
 ///
 /// # Errors
 /// The depot cannot be asked, has none, or what it gives is not to be believed; the disk refuses.
-pub async fn install_newest(root: &Root, url: &str, channel: &str, ident: &PackageIdent) -> Result<PackageIdent, Error> {
+pub async fn install_newest(
+    root: &Root,
+    url: &str,
+    channel: &str,
+    ident: &PackageIdent,
+) -> Result<PackageIdent, Error> {
     super::check_channel(channel)?;
     let (depot, mut report) = (client(url)?, Quiet);
     // One build that is named is meant, whichever channel it is in.
@@ -65,6 +70,7 @@ pub async fn install(root: &Root, wanted: &Wanted) -> Result<(), Error> {
         }
         package::install(&root, &Source::Ident(ident), Limits::default()).map(drop)
     });
-    let done = installing.await.map_err(|e| Error::BadRequest(format!("the installation was given up: {e}")))?;
+    let done =
+        installing.await.map_err(|e| Error::BadRequest(format!("the installation was given up: {e}")))?;
     Ok(done?)
 }

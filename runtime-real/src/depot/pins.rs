@@ -86,7 +86,9 @@ impl Pins {
         if let Some(pinned) = self.list(origin)? {
             let (old, new) = (pinned.number(), list.number());
             if new < old {
-                return Ok(Err(format!("its list of keys has number {new}, and {old} was seen before: an old copy")));
+                return Ok(Err(format!(
+                    "its list of keys has number {new}, and {old} was seen before: an old copy"
+                )));
             }
             if new == old && pinned.text() != list.text() {
                 return Ok(Err(format!(
@@ -325,11 +327,16 @@ mod tests {
     #[test]
     fn what_is_of_another_channel_or_key_is_refused() {
         let world = world();
-        assert!(take(&world, &head(0, "stable", 9, NOW)).expect_err("no list yet").contains("no list of keys"));
+        assert!(
+            take(&world, &head(0, "stable", 9, NOW)).expect_err("no list yet").contains("no list of keys")
+        );
         world.pins.accept_list("acme", &list(1, 1, 9, 1)).expect("the disk").expect("taken");
-        assert!(take(&world, &head(0, "dev", 9, NOW)).expect_err("another channel").contains("another channel"));
+        assert!(
+            take(&world, &head(0, "dev", 9, NOW)).expect_err("another channel").contains("another channel")
+        );
         assert!(take(&world, &head(0, "stable", 8, NOW)).expect_err("another key").contains("signature"));
-        let other = Head::new("acme", "stable", "x86_64-linux").next((&id("acme-20200101000000"), &key(9)), NOW);
+        let other =
+            Head::new("acme", "stable", "x86_64-linux").next((&id("acme-20200101000000"), &key(9)), NOW);
         assert!(take(&world, &other).expect_err("a key without name").contains("does not name"));
         assert!(take(&world, "HEAD-1\n").expect_err("cut").contains("damaged"));
         assert_eq!(take(&world, &head(0, "stable", 9, NOW)), Ok(1));
@@ -366,7 +373,9 @@ mod tests {
         world.pins.keys.store(&file).expect("stored");
         let taken = world.pins.accept_list("acme", &list(1, 2, 9, 2)).expect("the disk");
         assert!(taken.expect_err("another key").contains("compare"));
-        assert!(world.pins.accept_list("acme", &list(1, 1, 9, 1)).expect("the disk").expect("taken").is_none());
+        assert!(
+            world.pins.accept_list("acme", &list(1, 1, 9, 1)).expect("the disk").expect("taken").is_none()
+        );
         let other = id("acme-20260202000000");
         assert!(!world.pins.may_trust(&other, &key(5).public(), &[]).expect("read"));
         let told = format!("{other}={}", fingerprint(&key(5).public()));

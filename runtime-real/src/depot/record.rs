@@ -111,7 +111,10 @@ impl Record {
             target: Some(facts.target),
             deps: idents(MetaFile::Deps)?,
             tdeps: idents(MetaFile::Tdeps)?,
-            exposes: text(MetaFile::Exposes).split_whitespace().filter_map(|port| port.parse().ok()).collect(),
+            exposes: text(MetaFile::Exposes)
+                .split_whitespace()
+                .filter_map(|port| port.parse().ok())
+                .collect(),
             config,
             size_bytes: Some(facts.size_bytes),
             signer: Some(facts.signer),

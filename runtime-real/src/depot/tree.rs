@@ -54,7 +54,9 @@ impl Tree {
     /// # Errors
     /// The disk or the rights refuse.
     pub(super) fn make(&self) -> Result<(), Error> {
-        for dir in [self.blobs(), self.pkgs(), self.heads(), self.lists(), self.0.join("keys"), self.incoming()] {
+        for dir in
+            [self.blobs(), self.pkgs(), self.heads(), self.lists(), self.0.join("keys"), self.incoming()]
+        {
             make_dir(&dir)?;
         }
         let private = self.private();

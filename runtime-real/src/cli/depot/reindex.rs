@@ -19,6 +19,9 @@ pub(super) fn run(global: &Global, args: &Args) -> Outcome {
     for line in &report.missing {
         output::line(format_args!("missing: {line}; upload it again, or demote it"));
     }
-    output::line(format_args!("{} packages, {} of them without a record before", report.packages, report.found));
+    output::line(format_args!(
+        "{} packages, {} of them without a record before",
+        report.packages, report.found
+    ));
     Ok(if report.damaged.is_empty() && report.missing.is_empty() { 0 } else { exit::FAILED })
 }

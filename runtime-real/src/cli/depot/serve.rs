@@ -78,7 +78,8 @@ pub(super) fn run(global: &Global, args: &Args) -> Outcome {
         let rules = Rules { is_private: args.private, package_bytes_max: args.package_max << 20 };
         let service = Arc::new(Service::new(store, rules, Load::ALONE));
         let ended = async {
-            let terminated = signal(SignalKind::terminate()).map_err(CliError::io("the signal TERM"))?.recv().await;
+            let terminated =
+                signal(SignalKind::terminate()).map_err(CliError::io("the signal TERM"))?.recv().await;
             Ok::<_, CliError>(terminated)
         };
         tokio::select! {

@@ -54,7 +54,12 @@ pub(super) fn search(args: &Search) -> Outcome {
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
     let (found, total) = block_on(async { Ok(client.search(&args.term, limit).await?) })?;
     if found.is_empty() {
-        return Err(Error::NotFound(format!("the depot {} has no package whose name contains {:?}", client.url(), args.term)).into());
+        return Err(Error::NotFound(format!(
+            "the depot {} has no package whose name contains {:?}",
+            client.url(),
+            args.term
+        ))
+        .into());
     }
     for ident in &found {
         output::line(ident);

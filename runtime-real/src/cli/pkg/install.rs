@@ -63,7 +63,8 @@ impl Downloads {
         let channel = if ident.is_fully_qualified() { UNSTABLE } else { channel };
         let mut progress = Progress::default();
         block_on(async {
-            let mut fetching = Fetching::new(root, &client, &mut progress).with_trust(&self.trust, self.require_fresh);
+            let mut fetching =
+                Fetching::new(root, &client, &mut progress).with_trust(&self.trust, self.require_fresh);
             let Some(wanted) = fetching.look(ident, channel, None).await?.newest else {
                 return Err(Error::NotFound(format!(
                     "the channel {channel} of {} at {} has no {ident}{}",

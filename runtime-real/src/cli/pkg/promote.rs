@@ -37,7 +37,12 @@ pub(super) fn run(args: &Args, is_in: bool) -> Outcome {
             upload::promote(&client, &args.ident, &target, &args.channel).await?;
         } else {
             client.set_channel(&args.ident, &target, &args.channel, false).await?;
-            output::line(format_args!("{} is not in the channel {} of {} any more", args.ident, args.channel, client.url()));
+            output::line(format_args!(
+                "{} is not in the channel {} of {} any more",
+                args.ident,
+                args.channel,
+                client.url()
+            ));
         }
         Ok(0)
     })

@@ -51,7 +51,12 @@ pub(super) fn run(root: &Root, args: &Args) -> Outcome {
 }
 
 /// Puts a package into a channel, which is made where it is not there.
-pub(super) async fn promote(client: &Client, ident: &PackageIdent, target: &str, channel: &str) -> Result<(), CliError> {
+pub(super) async fn promote(
+    client: &Client,
+    ident: &PackageIdent,
+    target: &str,
+    channel: &str,
+) -> Result<(), CliError> {
     if channel != STABLE && channel != UNSTABLE {
         client.make_channel(ident.origin(), channel).await?;
     }
@@ -131,7 +136,8 @@ impl Uploading<'_> {
         if self.client.put_key(&file.signer, key.to_text(), false).await? {
             output::line(format_args!("{} is at {url} now, for checking what it signed", file.signer));
         }
-        let bar = progress::bar(&ident.to_string(), std::fs::metadata(&file.path).ok().map(|meta| meta.len()));
+        let bar =
+            progress::bar(&ident.to_string(), std::fs::metadata(&file.path).ok().map(|meta| meta.len()));
         let sent = bar.clone();
         let done = self
             .client

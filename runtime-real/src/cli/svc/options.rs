@@ -7,8 +7,8 @@ use annulus_core::limits::ELECTORATE_MAX;
 use annulus_core::{BindingMode, PackageIdent, Topology, UpdateCondition, UpdateStrategy};
 
 use crate::cli::{CliError, Global, block_on, output};
-use crate::depot::client::{CHANNEL_ENV, URL_ENV};
 use crate::depot;
+use crate::depot::client::{CHANNEL_ENV, URL_ENV};
 use crate::gateway::ctl::convert;
 use crate::gateway::ctl::message::{HealthCheckInterval, ServiceBind, ServiceBindList, SvcLoad, SvcUpdate};
 

@@ -10,8 +10,8 @@ use hyper::{Method, StatusCode};
 use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
-use super::transport::{self, ANSWER_TIMEOUT, Answer, Ask, STALL_MAX};
 use super::Client;
+use super::transport::{self, ANSWER_TIMEOUT, Answer, Ask, STALL_MAX};
 use crate::depot::Error;
 use crate::keys::crypto::Hash;
 
@@ -52,7 +52,8 @@ impl Client {
         come: &mut (dyn FnMut(u64, Option<u64>) + Send),
     ) -> Result<u64, Error> {
         let mut options = tokio::fs::OpenOptions::new();
-        let mut file = options.create(true).append(false).write(true).open(part).await.map_err(Error::io(part))?;
+        let mut file =
+            options.create(true).append(false).write(true).open(part).await.map_err(Error::io(part))?;
         let mut have = file.metadata().await.map_err(Error::io(part))?.len();
         if size.is_some_and(|size| have > size) {
             file.set_len(0).await.map_err(Error::io(part))?;
@@ -114,7 +115,8 @@ impl Client {
             come(have, total);
             loop {
                 let piece = timeout(STALL_MAX, answer.response.body_mut().frame()).await;
-                let piece = piece.map_err(|_| self.broken(&format!("nothing came for {} s", STALL_MAX.as_secs())))?;
+                let piece =
+                    piece.map_err(|_| self.broken(&format!("nothing came for {} s", STALL_MAX.as_secs())))?;
                 let Some(piece) = piece else { return Ok(have) };
                 let piece = piece.map_err(|e| self.broken(&e.to_string()))?;
                 let Ok(bytes) = piece.into_data() else { continue };

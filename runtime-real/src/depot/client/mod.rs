@@ -124,7 +124,12 @@ impl Client {
     ///
     /// # Errors
     /// The depot cannot be asked, or its answer makes no sense.
-    pub async fn latest(&self, channel: &str, wanted: &PackageIdent, target: &str) -> Result<Option<Record>, Error> {
+    pub async fn latest(
+        &self,
+        channel: &str,
+        wanted: &PackageIdent,
+        target: &str,
+    ) -> Result<Option<Record>, Error> {
         let last = if wanted.is_fully_qualified() { "" } else { "/latest" };
         let parts = below_origin(wanted);
         let path = format!("depot/channels/{}/{channel}/pkgs/{parts}{last}?target={target}", wanted.origin());
@@ -180,7 +185,11 @@ impl Client {
     /// # Errors
     /// The depot cannot be asked, or refuses.
     pub async fn put_list(&self, origin: &str, text: String) -> Result<(), Error> {
-        self.send(Method::POST, format!("lists/{origin}"), transport::full(text)).await?.good().await.map(drop)
+        self.send(Method::POST, format!("lists/{origin}"), transport::full(text))
+            .await?
+            .good()
+            .await
+            .map(drop)
     }
 
     /// The key by which the depot is to say what the channels of an origin hold.
@@ -268,7 +277,12 @@ impl Client {
     ///
     /// # Errors
     /// The depot cannot be asked, or refuses.
-    pub async fn move_channel(&self, origin: &str, (from, to): (&str, &str), is_in: bool) -> Result<(), Error> {
+    pub async fn move_channel(
+        &self,
+        origin: &str,
+        (from, to): (&str, &str),
+        is_in: bool,
+    ) -> Result<(), Error> {
         let verb = if is_in { "promote" } else { "demote" };
         let path = format!("depot/channels/{origin}/{from}/pkgs/{verb}?channel={to}");
         self.send(Method::PUT, path, transport::empty()).await?.good().await.map(drop)
@@ -311,7 +325,11 @@ impl Client {
     ///
     /// # Errors
     /// The depot cannot be asked, or its answer makes no sense.
-    pub async fn channels_of(&self, ident: &PackageIdent, target: &str) -> Result<Option<Vec<Channel>>, Error> {
+    pub async fn channels_of(
+        &self,
+        ident: &PackageIdent,
+        target: &str,
+    ) -> Result<Option<Vec<Channel>>, Error> {
         match self.get(format!("depot/pkgs/{ident}/channels?target={target}")).await? {
             Some(text) => self.read(&text).map(Some),
             None => Ok(None),
@@ -358,7 +376,9 @@ fn below_origin(ident: &PackageIdent) -> String {
 /// A word as a part of a path.
 fn escape(word: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
-    word.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    word.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 /// A file in pieces.

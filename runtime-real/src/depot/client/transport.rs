@@ -78,10 +78,8 @@ impl Answer {
         let broken = |reason: String| Error::Unreachable { url: self.at.to_string(), reason };
         let collected = collected.map_err(|_| broken("its answer does not end".to_owned()))?;
         let bytes = collected.map_err(|e| broken(e.to_string()))?.to_bytes();
-        String::from_utf8(bytes.into()).map_err(|_| Error::Nonsense {
-            url: self.at.to_string(),
-            reason: "it is no text".to_owned(),
-        })
+        String::from_utf8(bytes.into())
+            .map_err(|_| Error::Nonsense { url: self.at.to_string(), reason: "it is no text".to_owned() })
     }
 
     /// The answer, where it is what was asked for; else what the depot complains of.
@@ -107,7 +105,9 @@ fn complaint(status: StatusCode, text: &str) -> String {
     };
     let said = said.or_else(plain).filter(|said| !said.is_empty());
     let said = said.unwrap_or_else(|| match status {
-        StatusCode::UNAUTHORIZED => "it wants a token that it knows: give one with -z or HAB_AUTH_TOKEN".to_owned(),
+        StatusCode::UNAUTHORIZED => {
+            "it wants a token that it knows: give one with -z or HAB_AUTH_TOKEN".to_owned()
+        }
         status => status.canonical_reason().unwrap_or("no reason is given").to_owned(),
     });
     said.chars().take(COMPLAINT_CHARS_MAX).collect()
@@ -140,18 +140,28 @@ pub(super) async fn send(url: &Url, ask: &Ask<'_>, body: Body) -> Result<Answer,
             _ => return Ok(answer),
         }
     }
-    Err(Error::Nonsense { url: url.to_string(), reason: format!("it points elsewhere more than {REDIRECTS_MAX} times") })
+    Err(Error::Nonsense {
+        url: url.to_string(),
+        reason: format!("it points elsewhere more than {REDIRECTS_MAX} times"),
+    })
 }
 
-async fn send_once(at: &Url, path: &str, ask: &Ask<'_>, token: Option<&str>, body: Body) -> Result<Answer, Error> {
+async fn send_once(
+    at: &Url,
+    path: &str,
+    ask: &Ask<'_>,
+    token: Option<&str>,
+    body: Body,
+) -> Result<Answer, Error> {
     let unreachable = |reason: String| Error::Unreachable { url: at.to_string(), reason };
     let mut request = Request::builder().method(&ask.method).uri(path);
     let agent = concat!("annulus/", env!("CARGO_PKG_VERSION"));
     let agent = format!("{agent} ({}; )", crate::package::host_target());
     request = request.header(header::HOST, at.authority()).header(header::USER_AGENT, agent);
     if let Some(token) = token {
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim()))
-            .map_err(|_| Error::BadRequest("the token holds characters that no header can carry".to_owned()))?;
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim())).map_err(|_| {
+            Error::BadRequest("the token holds characters that no header can carry".to_owned())
+        })?;
         value.set_sensitive(true);
         request = request.header(header::AUTHORIZATION, value);
     }
@@ -164,7 +174,8 @@ async fn send_once(at: &Url, path: &str, ask: &Ask<'_>, token: Option<&str>, bod
         io::Result::Ok(wire)
     };
     let connected = timeout(CONNECT_TIMEOUT, connecting).await;
-    let connected = connected.map_err(|_| unreachable(format!("no connection within {} s", CONNECT_TIMEOUT.as_secs())))?;
+    let connected = connected
+        .map_err(|_| unreachable(format!("no connection within {} s", CONNECT_TIMEOUT.as_secs())))?;
     let stream = connected.map_err(|e| unreachable(e.to_string()))?;
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|e| unreachable(reason(&e)))?;
@@ -210,6 +221,7 @@ async fn greet(stream: TcpStream, host: &str) -> io::Result<Box<dyn Wire>> {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let config = config.with_safe_default_protocol_versions().map_err(io::Error::other)?;
     let config = config.with_root_certificates(roots).with_no_client_auth();
-    let name = ServerName::try_from(host.to_owned()).map_err(|_| io::Error::other(format!("{host:?} is no name of a server")))?;
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|_| io::Error::other(format!("{host:?} is no name of a server")))?;
     Ok(Box::new(TlsConnector::from(Arc::new(config)).connect(name, stream).await?))
 }

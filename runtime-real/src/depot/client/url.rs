@@ -68,7 +68,8 @@ impl FromStr for Url {
         if host.is_empty() {
             return Err(wrong(text, "it names no host"));
         }
-        if authority.port().is_some() && authority.port_u16().is_none_or(|port| port == 0) {
+        let has_port = authority.as_str().len() > authority.host().len();
+        if has_port && authority.port_u16().is_none_or(|port| port == 0) {
             return Err(wrong(text, "its port is none"));
         }
         let port = authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 });

@@ -102,9 +102,17 @@ impl Store {
     ///
     /// # Errors
     /// There is none, it is one that is always there, or the disk refuses.
-    pub fn remove_channel(&self, origin: &str, channel: &str, now: UnixTime, by: &Actor) -> Result<(), Error> {
+    pub fn remove_channel(
+        &self,
+        origin: &str,
+        channel: &str,
+        now: UnixTime,
+        by: &Actor,
+    ) -> Result<(), Error> {
         if channel == UNSTABLE || channel == STABLE {
-            return Err(Error::Forbidden(format!("every origin has the channel {channel}, which is never removed")));
+            return Err(Error::Forbidden(format!(
+                "every origin has the channel {channel}, which is never removed"
+            )));
         }
         self.change(|index| {
             self.need_channel(index, origin, channel)?;
@@ -154,7 +162,8 @@ impl Store {
             }
             let key = (ident.origin(), channel, target);
             let mut head = head_or_new(index, key.0, key.1, key.2);
-            let hash = record.hash().ok_or_else(|| Error::Refused(format!("the record of {ident} is damaged")))?;
+            let hash =
+                record.hash().ok_or_else(|| Error::Refused(format!("the record of {ident} is damaged")))?;
             if !head.add(ident, Entry::new(ident, &hash, record.size_bytes.unwrap_or_default(), now)) {
                 return Ok(Moved::No);
             }

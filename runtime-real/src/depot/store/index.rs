@@ -41,7 +41,9 @@ impl Index {
             let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
             match serde_json::from_str::<Record>(&text) {
                 Ok(record) => index.put_record(record),
-                Err(error) => tracing::warn!(path = %path.display(), %error, "a depot's record is damaged; run `annulus depot reindex`"),
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "a depot's record is damaged; run `annulus depot reindex`")
+                }
             }
         }
         for path in entries(&tree.heads())? {
@@ -82,8 +84,12 @@ impl Index {
             let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
             match OriginList::parse(&text) {
                 Ok(list) if list.origin() == name(dir) => self.put_list(list),
-                Ok(_) => tracing::warn!(path = %path.display(), "a depot's list of keys is that of another origin"),
-                Err(reason) => tracing::warn!(path = %path.display(), %reason, "a depot's list of keys is damaged"),
+                Ok(_) => {
+                    tracing::warn!(path = %path.display(), "a depot's list of keys is that of another origin")
+                }
+                Err(reason) => {
+                    tracing::warn!(path = %path.display(), %reason, "a depot's list of keys is damaged")
+                }
             }
         }
         Ok(())
@@ -103,7 +109,12 @@ impl Index {
         }
     }
 
-    pub(super) fn put_head(&mut self, (origin, channel, target): (&str, &str, &str), text: Arc<str>, head: Head) {
+    pub(super) fn put_head(
+        &mut self,
+        (origin, channel, target): (&str, &str, &str),
+        text: Arc<str>,
+        head: Head,
+    ) {
         self.put_channel(origin, channel);
         let key = (origin.to_owned(), channel.to_owned(), target.to_owned());
         self.heads.insert(key, Arc::new(Signed { text, head }));
@@ -144,7 +155,9 @@ impl Index {
     pub(super) fn newest(&self, wanted: &PackageIdent, target: &str) -> Option<Arc<Record>> {
         let fitting = self.records.iter().filter(|(ident, _)| ident.satisfies(wanted));
         let fitting = fitting.filter_map(|(ident, targets)| Some((ident, targets.get(target)?)));
-        fitting.max_by(|(a, _), (b, _)| a.cmp_version(b).then_with(|| a.cmp(b))).map(|(_, record)| Arc::clone(record))
+        fitting
+            .max_by(|(a, _), (b, _)| a.cmp_version(b).then_with(|| a.cmp(b)))
+            .map(|(_, record)| Arc::clone(record))
     }
 
     pub(super) fn head(&self, origin: &str, channel: &str, target: &str) -> Option<&Head> {
@@ -199,7 +212,8 @@ impl Index {
         };
         let mut found: Vec<(PackageIdent, Vec<String>)> = Vec::new();
         for (ident, targets) in self.records.iter().filter(|(ident, _)| fits(ident)) {
-            let targets: Vec<String> = targets.keys().filter(|target| is_in(ident, target)).cloned().collect();
+            let targets: Vec<String> =
+                targets.keys().filter(|target| is_in(ident, target)).cloned().collect();
             if !targets.is_empty() {
                 found.push((ident.clone(), targets));
             }
@@ -220,7 +234,8 @@ impl Index {
         if !distinct {
             return found.collect();
         }
-        let names: BTreeSet<String> = found.map(|ident| format!("{}/{}", ident.origin(), ident.name())).collect();
+        let names: BTreeSet<String> =
+            found.map(|ident| format!("{}/{}", ident.origin(), ident.name())).collect();
         names.iter().filter_map(|name| name.parse().ok()).collect()
     }
 
@@ -258,7 +273,9 @@ fn name(path: &Path) -> String {
 pub(super) fn entries(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let listed = match fs::read_dir(dir) {
         Ok(listed) => listed,
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(Vec::new()),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
         Err(e) => return Err(Error::io(dir)(e)),
     };
     let mut found = Vec::new();

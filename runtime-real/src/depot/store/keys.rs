@@ -23,12 +23,23 @@ impl Store {
     ///
     /// # Errors
     /// It is no such key, it is there already (a [`Error::Conflict`]), or the origin's list does not name it.
-    pub fn put_key(&self, origin: &str, revision: &str, text: &str, now: UnixTime, by: &Actor) -> Result<(), Error> {
+    pub fn put_key(
+        &self,
+        origin: &str,
+        revision: &str,
+        text: &str,
+        now: UnixTime,
+        by: &Actor,
+    ) -> Result<(), Error> {
         let id = self.key_id(origin, revision)?;
         let from = Path::new("the key that was sent");
         let key = KeyFile::parse(text, from).map_err(|e| Error::Refused(e.to_string()))?;
         if key.id != id || key.kind != KeyKind::SigPublic {
-            return Err(Error::Refused(format!("what was sent is {} {}, and {id} is meant", key.kind.words(), key.id)));
+            return Err(Error::Refused(format!(
+                "what was sent is {} {}, and {id} is meant",
+                key.kind.words(),
+                key.id
+            )));
         }
         if let Some(list) = self.list_of(origin)?
             && !list.origin_keys().contains(&ListedKey { id: id.to_string(), key: listed(&key) })
@@ -42,9 +53,9 @@ impl Store {
         match self.tree.keys().import(text, from, &[KeyKind::SigPublic]) {
             Ok(imported) if imported.was_there => Err(Error::Conflict(format!("{id} is here already"))),
             Ok(_) => self.audit(now, by, "key", &id.to_string()),
-            Err(KeyError::Conflict { .. }) => {
-                Err(Error::Conflict(format!("{id} is here already, and is another key: one of them is not its owner's")))
-            }
+            Err(KeyError::Conflict { .. }) => Err(Error::Conflict(format!(
+                "{id} is here already, and is another key: one of them is not its owner's"
+            ))),
             Err(error) => Err(error.into()),
         }
     }
@@ -86,12 +97,23 @@ impl Store {
     ///
     /// # Errors
     /// It is no such key, or there is another of that name.
-    pub fn put_secret(&self, origin: &str, revision: &str, text: &str, now: UnixTime, by: &Actor) -> Result<(), Error> {
+    pub fn put_secret(
+        &self,
+        origin: &str,
+        revision: &str,
+        text: &str,
+        now: UnixTime,
+        by: &Actor,
+    ) -> Result<(), Error> {
         let id = self.key_id(origin, revision)?;
         let from = Path::new("the key that was sent");
         let key = KeyFile::parse(text, from).map_err(|e| Error::Refused(e.to_string()))?;
         if key.id != id || key.kind != KeyKind::SigSecret {
-            return Err(Error::Refused(format!("what was sent is {} {}, and {id} is meant", key.kind.words(), key.id)));
+            return Err(Error::Refused(format!(
+                "what was sent is {} {}, and {id} is meant",
+                key.kind.words(),
+                key.id
+            )));
         }
         let _held = self.hold()?;
         self.tree.secret_keys().import(text, from, &[KeyKind::SigSecret])?;
@@ -167,9 +189,13 @@ impl Store {
     /// origin that this depot has.
     pub fn put_list(&self, origin: &str, text: &str, now: UnixTime, by: &Actor) -> Result<u64, Error> {
         tree::check_origin(origin)?;
-        let list = OriginList::parse(text).map_err(|why| Error::Refused(format!("the list of keys is refused: {why}")))?;
+        let list = OriginList::parse(text)
+            .map_err(|why| Error::Refused(format!("the list of keys is refused: {why}")))?;
         if list.origin() != origin {
-            return Err(Error::Refused(format!("this list is of origin {}, and {origin} is meant", list.origin())));
+            return Err(Error::Refused(format!(
+                "this list is of origin {}, and {origin} is meant",
+                list.origin()
+            )));
         }
         self.change(|index| {
             let (before, signers) = match index.newest_list(origin) {

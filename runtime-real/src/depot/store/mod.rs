@@ -149,11 +149,8 @@ impl Store {
 
     fn unknown(&self, index: &Index, ident: &PackageIdent, target: &str) -> Error {
         let others = index.targets(ident);
-        let elsewhere = if others.is_empty() {
-            String::new()
-        } else {
-            format!("; it is here for {}", others.join(", "))
-        };
+        let elsewhere =
+            if others.is_empty() { String::new() } else { format!("; it is here for {}", others.join(", ")) };
         Error::NotFound(format!("{ident} for {target} was never uploaded to this depot{elsewhere}"))
     }
 
@@ -178,7 +175,11 @@ impl Store {
     ///
     /// # Errors
     /// The tree cannot be read.
-    pub fn list(&self, channel: Option<&str>, parts: &[&str]) -> Result<Vec<(PackageIdent, Vec<String>)>, Error> {
+    pub fn list(
+        &self,
+        channel: Option<&str>,
+        parts: &[&str],
+    ) -> Result<Vec<(PackageIdent, Vec<String>)>, Error> {
         let index = self.index()?;
         Ok(index.list(channel.filter(|channel| *channel != super::UNSTABLE), parts))
     }
@@ -190,7 +191,9 @@ impl Store {
     pub fn heads(&self, origin: &str, channel: &str, target: &str) -> Result<Vec<PackageIdent>, Error> {
         let mut newest: Vec<PackageIdent> = Vec::new();
         for (ident, targets) in self.list(Some(channel), &[origin])? {
-            if targets.iter().any(|other| other == target) && newest.iter().all(|known| known.name() != ident.name()) {
+            if targets.iter().any(|other| other == target)
+                && newest.iter().all(|known| known.name() != ident.name())
+            {
                 newest.push(ident);
             }
         }
@@ -242,7 +245,9 @@ impl Store {
         let _held = self.hold()?;
         let mut tokens = Tokens::load(&self.tree.tokens())?;
         if !tokens.revoke(id) {
-            return Err(Error::NotFound(format!("no token has the id {id:?}; `annulus depot token --list` lists them")));
+            return Err(Error::NotFound(format!(
+                "no token has the id {id:?}; `annulus depot token --list` lists them"
+            )));
         }
         tokens.save(&self.tree.tokens())?;
         self.audit(now, &Actor::local(), "revoke token", id)
@@ -260,7 +265,13 @@ impl Store {
     ///
     /// # Errors
     /// It is unknown, or allows less.
-    pub fn admit(&self, token: Option<&str>, origin: &str, role: Role, now: UnixTime) -> Result<String, Error> {
+    pub fn admit(
+        &self,
+        token: Option<&str>,
+        origin: &str,
+        role: Role,
+        now: UnixTime,
+    ) -> Result<String, Error> {
         let Some(text) = token else {
             return Err(Error::Unauthorized(format!(
                 "a token is needed to {} packages of {origin}: give one with -z or HAB_AUTH_TOKEN; on the depot's host \
@@ -271,7 +282,9 @@ impl Store {
         };
         let tokens = Tokens::load(&self.tree.tokens())?;
         let Some(token) = tokens.find(text) else {
-            return Err(Error::Unauthorized("this token is not one of this depot's, or was revoked".to_owned()));
+            return Err(Error::Unauthorized(
+                "this token is not one of this depot's, or was revoked".to_owned(),
+            ));
         };
         if token.has_expired(now) {
             return Err(Error::Unauthorized(format!("token {} has expired", token.id)));

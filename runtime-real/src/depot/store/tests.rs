@@ -108,13 +108,22 @@ fn what_is_not_what_it_says_leaves_nothing() {
         (&other.ident, &whole[..], None, "what is inside is acme/shop/1.0"),
         (&built.ident, &b"HART-1\nacme-20260101000000\nBLAKE2b\nAAAA\n\n"[..], None, "signature"),
         (&built.ident, &b"not a package"[..], None, "HART-1"),
-        (&"evil/shop/1.0/20260101000000".parse().expect("an ident"), &whole[..], None, "not a key of origin evil"),
+        (
+            &"evil/shop/1.0/20260101000000".parse().expect("an ident"),
+            &whole[..],
+            None,
+            "not a key of origin evil",
+        ),
     ] {
         let error = world.upload_as(ident, bytes, said).expect_err(why).to_string();
         assert!(error.contains(why), "{why}: {error}");
     }
     assert_eq!(world.blobs(), 0);
-    assert_eq!(fs::read_dir(world.store.tree().incoming()).expect("there").count(), 0, "nothing is left over");
+    assert_eq!(
+        fs::read_dir(world.store.tree().incoming()).expect("there").count(),
+        0,
+        "nothing is left over"
+    );
     assert_eq!(world.latest(UNSTABLE), None);
 }
 
@@ -126,7 +135,10 @@ fn a_channel_is_signed_by_a_key_that_the_origin_named() {
     world.upload(&old).expect("taken");
     world.upload(&new).expect("taken");
     let error = world.promote(&old.ident, STABLE).expect_err("no channel key counts");
-    assert!(matches!(&error, Error::Forbidden(why) if why.contains("annulus origin certify acme")), "{error}");
+    assert!(
+        matches!(&error, Error::Forbidden(why) if why.contains("annulus origin certify acme")),
+        "{error}"
+    );
     assert_eq!(world.certify(1).expect("taken"), 1);
     assert!(matches!(world.certify(1), Err(Error::Conflict(_))), "the number is used");
     assert_eq!(world.promote(&old.ident, STABLE).expect("promoted"), Moved::Yes(1));
@@ -134,7 +146,11 @@ fn a_channel_is_signed_by_a_key_that_the_origin_named() {
     assert_eq!(world.promote(&new.ident, STABLE).expect("promoted"), Moved::Yes(2));
     assert_eq!(world.latest(STABLE).as_deref(), Some("1.1"));
     let demoted = world.store.demote(&new.ident, &host_target(), STABLE, NOW, &by()).expect("demoted");
-    assert_eq!((demoted, world.latest(STABLE).as_deref()), (Moved::Yes(3), Some("1.0")), "back, with a new number");
+    assert_eq!(
+        (demoted, world.latest(STABLE).as_deref()),
+        (Moved::Yes(3), Some("1.0")),
+        "back, with a new number"
+    );
     let (text, number) = world.store.head("acme", STABLE, &host_target()).expect("read").expect("a head");
     let head = Head::parse(&text).expect("a head");
     let key = world.store.channel_key("acme", NOW).expect("the same key").file().expect("a key");
@@ -151,7 +167,8 @@ fn what_channels_never_do() {
     world.certify(1).expect("taken");
     let never = "acme/shop/9.9/20260101000000".parse().expect("an ident");
     assert!(matches!(world.promote(&never, STABLE), Err(Error::NotFound(_))), "it was never uploaded");
-    let foreign = world.store.promote(&built.ident, "pdp11-unix", STABLE, NOW, &by()).expect_err("another platform");
+    let foreign =
+        world.store.promote(&built.ident, "pdp11-unix", STABLE, NOW, &by()).expect_err("another platform");
     assert!(foreign.to_string().contains("it is here for"), "{foreign}");
     let target = host_target();
     let unstable = world.store.demote(&built.ident, &target, UNSTABLE, NOW, &by());
@@ -286,7 +303,8 @@ fn a_key_that_the_list_does_not_name_counts_no_more() {
     let later = UnixTime::from_millis(NOW.as_millis() + 5_000);
     let (id, _) = world.keys().generate_origin("acme", later).expect("made");
     let text = world.keys().export("acme", KeyKind::SigPublic).expect("a key");
-    let error = world.store.put_key("acme", id.revision(), &text, NOW, &by()).expect_err("not named").to_string();
+    let error =
+        world.store.put_key("acme", id.revision(), &text, NOW, &by()).expect_err("not named").to_string();
     assert!(error.contains("does not name"), "{error}");
     let second = world.bench.build(&[("plan.toml", &PLAN.replace("1.2.0", "3.0"))]);
     assert_eq!(second.signer, id, "it signs with the newest key");

@@ -30,8 +30,10 @@ impl Store {
     /// # Errors
     /// It is not here, is in a channel beside unstable, or another package needs it.
     pub fn delete(&self, ident: &PackageIdent, target: &str, now: UnixTime, by: &Actor) -> Result<(), Error> {
-        let channels: Vec<String> = self.channels_of(ident, target)?.into_iter().map(|channel| channel.name).collect();
-        let others: Vec<&str> = channels.iter().map(String::as_str).filter(|name| *name != UNSTABLE).collect();
+        let channels: Vec<String> =
+            self.channels_of(ident, target)?.into_iter().map(|channel| channel.name).collect();
+        let others: Vec<&str> =
+            channels.iter().map(String::as_str).filter(|name| *name != UNSTABLE).collect();
         if let Some(first) = others.first() {
             return Err(Error::Refused(format!(
                 "{ident} is in the channel {}: run `annulus pkg demote {ident} {first}` before",
@@ -118,9 +120,10 @@ impl Store {
         }
         let size_bytes = file.metadata().map_err(Error::io(path))?.len();
         let said = inspect(&mut Hart::open(path)?, self.limits)?;
-        let target = said.metafiles.get(&MetaFile::Target).map_or_else(crate::package::host_target, |text| {
-            text.trim().to_owned()
-        });
+        let target = said
+            .metafiles
+            .get(&MetaFile::Target)
+            .map_or_else(crate::package::host_target, |text| text.trim().to_owned());
         let list = index.newest_list(said.ident.origin());
         let record = self.verify(path, (&said.ident, &target), (&hash, size_bytes), list.as_deref(), now)?;
         Ok((said.ident, target, record))

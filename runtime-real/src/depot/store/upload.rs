@@ -38,10 +38,17 @@ impl Store {
     ///
     /// # Errors
     /// It is there already, the ident names no build, or the disk refuses.
-    pub fn begin_upload(&self, ident: &PackageIdent, target: &str, checksum: Hash) -> Result<(Upload, File), Error> {
+    pub fn begin_upload(
+        &self,
+        ident: &PackageIdent,
+        target: &str,
+        checksum: Hash,
+    ) -> Result<(Upload, File), Error> {
         tree::check_target(target)?;
         if !ident.is_fully_qualified() {
-            return Err(Error::BadRequest(format!("{ident} names no build: version and release are missing")));
+            return Err(Error::BadRequest(format!(
+                "{ident} names no build: version and release are missing"
+            )));
         }
         self.check_new(ident, target, &checksum)?;
         let dir = self.tree.incoming();
@@ -82,7 +89,9 @@ impl Store {
         self.change(|index| {
             // Another one may have come meanwhile.
             if index.record(&ident, &target).is_some() {
-                return Err(Error::Conflict(format!("{ident} for {target} has come meanwhile by another upload")));
+                return Err(Error::Conflict(format!(
+                    "{ident} for {target} has come meanwhile by another upload"
+                )));
             }
             let blob = self.tree.blob(&checksum);
             fs::rename(&path, &blob).map_err(Error::io(&blob))?;
@@ -96,7 +105,12 @@ impl Store {
         Ok(record)
     }
 
-    pub(super) fn write_record(&self, ident: &PackageIdent, target: &str, record: &Record) -> Result<(), Error> {
+    pub(super) fn write_record(
+        &self,
+        ident: &PackageIdent,
+        target: &str,
+        record: &Record,
+    ) -> Result<(), Error> {
         let path = self.tree.record(ident, target).expect("a record is of a fully qualified ident");
         let text = serde_json::to_string_pretty(record).expect("a record is JSON");
         write(&path, &(text + "\n"))
@@ -119,7 +133,10 @@ impl Store {
         let mut hart = Hart::open(path).map_err(named)?;
         let signer = hart.header().signer.clone();
         if signer.name() != ident.origin() {
-            return Err(refused(format!("it is signed by {signer}, which is not a key of origin {}", ident.origin())));
+            return Err(refused(format!(
+                "it is signed by {signer}, which is not a key of origin {}",
+                ident.origin()
+            )));
         }
         check_signer(list, &signer)?;
         hart.verify(&self.tree.keys()).map_err(named)?;
@@ -146,6 +163,9 @@ impl Store {
     }
 
     fn without_path(&self, error: &crate::package::Error, path: &Path) -> String {
-        error.to_string().replace(&format!("{}: ", path.display()), "").replace(&path.display().to_string(), "it")
+        error
+            .to_string()
+            .replace(&format!("{}: ", path.display()), "")
+            .replace(&path.display().to_string(), "it")
     }
 }

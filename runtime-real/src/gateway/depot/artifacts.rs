@@ -14,9 +14,9 @@ use axum::response::Response;
 use axum::routing::get;
 use tokio::sync::Semaphore;
 
+use super::Load;
 use super::answer::Refusal;
 use super::download::{hash_of, send};
-use super::Load;
 use crate::keys::crypto::{self, Hash};
 
 /// Most files of the cache that are given to others.
@@ -51,7 +51,8 @@ async fn blob(
     let hash = hash_of(&hash)?;
     let cache = Arc::clone(&artifacts);
     let found = tokio::task::spawn_blocking(move || cache.find(hash)).await.unwrap_or_default();
-    let path = found.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "this host does not have that content"))?;
+    let path =
+        found.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "this host does not have that content"))?;
     send(&artifacts.downloads, path, hash, None, &headers).await
 }
 
@@ -64,7 +65,9 @@ impl Artifacts {
         for entry in fs::read_dir(&self.dir).ok()?.flatten().take(FILES_MAX) {
             let path = entry.path();
             let is_package = path.extension().is_some_and(|extension| extension == "hart");
-            let Some(meta) = entry.metadata().ok().filter(|meta| is_package && meta.is_file()) else { continue };
+            let Some(meta) = entry.metadata().ok().filter(|meta| is_package && meta.is_file()) else {
+                continue;
+            };
             let stamp = (meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec());
             let hashed = match known.get(&path) {
                 Some((seen, hash)) if *seen == stamp => Some(*hash),

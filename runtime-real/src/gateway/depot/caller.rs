@@ -60,7 +60,8 @@ impl Caller {
     /// The platform that a request is about.
     pub(super) fn target(&self, named: Option<&String>) -> Result<String, Refusal> {
         let target = named.cloned().filter(|target| !target.is_empty());
-        let target = target.or_else(|| self.agent_target.clone()).unwrap_or_else(|| TARGET_DEFAULT.to_owned());
+        let target =
+            target.or_else(|| self.agent_target.clone()).unwrap_or_else(|| TARGET_DEFAULT.to_owned());
         check_target(&target)?;
         Ok(target)
     }
@@ -127,9 +128,9 @@ impl Named {
     /// The ident that the parts make.
     pub(super) fn ident(&self) -> Result<PackageIdent, Refusal> {
         let parts = self.parts().join("/");
-        parts.parse().map_err(|_| {
-            Refusal::new(StatusCode::BAD_REQUEST, format!("{parts:?} names no package"))
-        })
+        parts
+            .parse()
+            .map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, format!("{parts:?} names no package")))
     }
 
     /// Its origin, name, version and release, as far as they are named.

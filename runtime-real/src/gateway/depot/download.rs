@@ -43,7 +43,9 @@ pub(super) async fn package(
             .work(move |store| {
                 let record = store.record(&ident, &target)?;
                 let hash = record.hash().ok_or_else(|| {
-                    crate::depot::Error::Refused(format!("the record of {ident} is damaged; `annulus depot reindex` mends it"))
+                    crate::depot::Error::Refused(format!(
+                        "the record of {ident} is damaged; `annulus depot reindex` mends it"
+                    ))
                 })?;
                 Ok((store.tree().blob(&hash), hash))
             })
@@ -66,7 +68,10 @@ pub(super) async fn blob(service: At, Path(hash): Path<String>, headers: HeaderM
 /// The hash in a path.
 pub(super) fn hash_of(text: &str) -> Result<Hash, Refusal> {
     text.parse().map_err(|_| {
-        Refusal::new(StatusCode::BAD_REQUEST, "content is named by its BLAKE2b hash, 64 hex digits in small letters")
+        Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "content is named by its BLAKE2b hash, 64 hex digits in small letters",
+        )
     })
 }
 
@@ -80,7 +85,9 @@ pub(super) async fn send(
 ) -> Said {
     let place = place(downloads)?;
     let missing = |e: std::io::Error| match e.kind() {
-        std::io::ErrorKind::NotFound => Refusal::new(StatusCode::NOT_FOUND, "this depot does not have that content"),
+        std::io::ErrorKind::NotFound => {
+            Refusal::new(StatusCode::NOT_FOUND, "this depot does not have that content")
+        }
         _ => Refusal::busy(&format!("the file cannot be read: {e}")),
     };
     let mut file = File::open(&path).await.map_err(missing)?;
@@ -90,7 +97,8 @@ pub(super) async fn send(
         Range::Part(start, end) => (StatusCode::PARTIAL_CONTENT, start, end),
         Range::Beyond => {
             let mut response =
-                Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, format!("the file has {size} bytes")).into_response();
+                Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, format!("the file has {size} bytes"))
+                    .into_response();
             set(&mut response, header::CONTENT_RANGE, &format!("bytes */{size}"));
             return Ok(response);
         }
@@ -141,7 +149,9 @@ fn range(headers: &HeaderMap, size: u64) -> Range {
         (Some(first), _) if first >= size => Range::Beyond,
         (Some(first), None) if last.trim().is_empty() => Range::Part(first, size),
         (Some(first), Some(last)) if last >= first => Range::Part(first, size.min(last.saturating_add(1))),
-        (None, Some(last)) if first.trim().is_empty() && last > 0 && size > 0 => Range::Part(size.saturating_sub(last), size),
+        (None, Some(last)) if first.trim().is_empty() && last > 0 && size > 0 => {
+            Range::Part(size.saturating_sub(last), size)
+        }
         _ => Range::Whole,
     }
 }

@@ -23,7 +23,12 @@ const LOOK_PERIOD: Duration = Duration::from_secs(1);
 type Said = Result<Response, Refusal>;
 
 /// The head of a channel; with `wait` and `number`, waits for one above that number.
-pub(super) async fn get(service: At, caller: Caller, Path(named): Path<Named>, Query(asked): Query<Asked>) -> Said {
+pub(super) async fn get(
+    service: At,
+    caller: Caller,
+    Path(named): Path<Named>,
+    Query(asked): Query<Asked>,
+) -> Said {
     let target = caller.target(asked.target.as_ref())?;
     let channel = named.channel()?;
     let after = asked.number.unwrap_or_default();
@@ -44,7 +49,10 @@ pub(super) async fn get(service: At, caller: Caller, Path(named): Path<Named>, Q
                 Some(_) => Ok(StatusCode::NO_CONTENT.into_response()),
                 None => Err(Refusal::new(
                     StatusCode::NOT_FOUND,
-                    format!("nothing was promoted to the channel {channel} of {} for {target} yet", named.origin),
+                    format!(
+                        "nothing was promoted to the channel {channel} of {} for {target} yet",
+                        named.origin
+                    ),
                 )),
             };
         }

@@ -59,7 +59,9 @@ pub(super) async fn one(service: At, Path(which): Path<Which>) -> Said {
 
 pub(super) async fn post(service: At, caller: Caller, Path(which): Path<Which>, text: String) -> Said {
     let by = caller.may(&service, &which.origin, Role::Upload).await?;
-    service.work(move |store| store.put_key(&which.origin, &which.revision, &text, clock::wall(), &by)).await?;
+    service
+        .work(move |store| store.put_key(&which.origin, &which.revision, &text, clock::wall(), &by))
+        .await?;
     Ok(StatusCode::CREATED.into_response())
 }
 
@@ -71,7 +73,9 @@ pub(super) async fn secret(service: At, caller: Caller, Path(origin): Path<Strin
 
 pub(super) async fn post_secret(service: At, caller: Caller, Path(which): Path<Which>, text: String) -> Said {
     let by = caller.may(&service, &which.origin, Role::Promote).await?;
-    service.work(move |store| store.put_secret(&which.origin, &which.revision, &text, clock::wall(), &by)).await?;
+    service
+        .work(move |store| store.put_secret(&which.origin, &which.revision, &text, clock::wall(), &by))
+        .await?;
     // Habitat's client takes nothing but 200 here.
     Ok(StatusCode::OK.into_response())
 }

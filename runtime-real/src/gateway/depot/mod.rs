@@ -126,7 +126,9 @@ impl Service {
 
 /// A place for something that takes its time.
 fn place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Refusal> {
-    Arc::clone(places).try_acquire_owned().map_err(|_| Refusal::busy("this depot has all that it can do at one time"))
+    Arc::clone(places)
+        .try_acquire_owned()
+        .map_err(|_| Refusal::busy("this depot has all that it can do at one time"))
 }
 
 /// The routes of a depot.
@@ -155,7 +157,10 @@ pub(in crate::gateway) fn router(service: Shared) -> Router {
         .route("/channels/{origin}/{channel}/pkgs/{name}", get(packages::of_channel_name))
         .route("/channels/{origin}/{channel}/pkgs/{name}/latest", get(packages::latest_in))
         .route("/channels/{origin}/{channel}/pkgs/{name}/{version}", get(packages::of_channel_version))
-        .route("/channels/{origin}/{channel}/pkgs/{name}/{version}/latest", get(packages::latest_of_version_in))
+        .route(
+            "/channels/{origin}/{channel}/pkgs/{name}/{version}/latest",
+            get(packages::latest_of_version_in),
+        )
         .route("/channels/{origin}/{channel}/pkgs/{name}/{version}/{release}", get(packages::one_in))
         .route("/channels/{origin}/{channel}/pkgs/{name}/{version}/{release}/promote", put(channels::promote))
         .route("/channels/{origin}/{channel}/pkgs/{name}/{version}/{release}/demote", put(channels::demote));
@@ -190,8 +195,12 @@ pub async fn keep_fresh(service: Shared) {
         let signed = tokio::task::spawn_blocking(move || store.refresh_heads(clock::wall())).await;
         match signed {
             Ok(Ok(0)) | Err(_) => {}
-            Ok(Ok(count)) => tracing::info!(count, "heads of channels were signed again, so that they stay fresh"),
-            Ok(Err(error)) => tracing::warn!(%error, "heads of channels cannot be signed again, and will count as old"),
+            Ok(Ok(count)) => {
+                tracing::info!(count, "heads of channels were signed again, so that they stay fresh")
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "heads of channels cannot be signed again, and will count as old")
+            }
         }
     }
 }

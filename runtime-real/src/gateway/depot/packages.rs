@@ -21,7 +21,8 @@ type Said = Result<Response, Refusal>;
 fn page(found: Vec<Value>, range: Option<i64>) -> Response {
     let total = found.len();
     let all = range.is_some_and(|range| range < 0);
-    let start = if all { 0 } else { usize::try_from(range.unwrap_or_default()).unwrap_or_default().min(total) };
+    let start =
+        if all { 0 } else { usize::try_from(range.unwrap_or_default()).unwrap_or_default().min(total) };
     let end = if all { total } else { (start + PAGE).min(total) };
     let data: Vec<Value> = found.into_iter().skip(start).take(end - start).collect();
     let body = json!({
@@ -73,11 +74,19 @@ pub(super) async fn of_channel(service: At, Path(named): Path<Named>, Query(aske
     listed(service, named, asked).await
 }
 
-pub(super) async fn of_channel_name(service: At, Path(named): Path<Named>, Query(asked): Query<Asked>) -> Said {
+pub(super) async fn of_channel_name(
+    service: At,
+    Path(named): Path<Named>,
+    Query(asked): Query<Asked>,
+) -> Said {
     listed(service, named, asked).await
 }
 
-pub(super) async fn of_channel_version(service: At, Path(named): Path<Named>, Query(asked): Query<Asked>) -> Said {
+pub(super) async fn of_channel_version(
+    service: At,
+    Path(named): Path<Named>,
+    Query(asked): Query<Asked>,
+) -> Said {
     listed(service, named, asked).await
 }
 
@@ -151,11 +160,21 @@ pub(super) async fn latest(s: At, c: Caller, Path(named): Path<Named>, Query(ask
     record(s, c, named, asked).await
 }
 
-pub(super) async fn latest_of_version(s: At, c: Caller, Path(named): Path<Named>, Query(asked): Query<Asked>) -> Said {
+pub(super) async fn latest_of_version(
+    s: At,
+    c: Caller,
+    Path(named): Path<Named>,
+    Query(asked): Query<Asked>,
+) -> Said {
     record(s, c, named, asked).await
 }
 
-pub(super) async fn latest_in(s: At, c: Caller, Path(named): Path<Named>, Query(asked): Query<Asked>) -> Said {
+pub(super) async fn latest_in(
+    s: At,
+    c: Caller,
+    Path(named): Path<Named>,
+    Query(asked): Query<Asked>,
+) -> Said {
     record(s, c, named, asked).await
 }
 

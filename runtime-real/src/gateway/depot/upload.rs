@@ -40,7 +40,8 @@ pub(super) async fn post(
     let _place = place(&service.uploads)?;
     let limit = service.rules.package_bytes_max;
     let too_large = || Refusal::from(Error::TooLarge { what: ident.to_string(), limit });
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let length =
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > limit) {
         return Err(too_large());
     }

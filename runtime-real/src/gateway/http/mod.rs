@@ -250,7 +250,10 @@ const ROUTES: [(&str, &str); 11] = [
     ),
     ("/events", "what happens in the ring, as server-sent events; resumes after Last-Event-ID"),
     ("/metrics", "counters for Prometheus (OpenMetrics text)"),
-    ("/v1/blobs/{hash}", "a package file of this host, by its BLAKE2b hash; with --depot the whole of a depot is below /v1"),
+    (
+        "/v1/blobs/{hash}",
+        "a package file of this host, by its BLAKE2b hash; with --depot the whole of a depot is below /v1",
+    ),
     ("/live", "200 while the supervisor's loop turns"),
     ("/ready", "200 when this supervisor takes part in the ring and can store, 503 with reasons otherwise"),
 ];
