@@ -1,7 +1,7 @@
 //! What a depot has to know of an origin: its keys (`annulus origin key upload|download`), and by one signed list which of them
 //! count, and which key of the depot says what the origin's channels hold (`annulus origin certify`).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::depot::options::DepotOptions;
 use super::depot::progress::Progress;
@@ -86,12 +86,12 @@ pub(super) fn upload(global: &Global, args: &Upload) -> Result<(), CliError> {
     })
 }
 
-fn read(path: &PathBuf, kind: KeyKind) -> Result<KeyFile, CliError> {
+fn read(path: &Path, kind: KeyKind) -> Result<KeyFile, CliError> {
     let text =
         crate::host::small_file::read_to_string(path).map_err(CliError::io(path.display().to_string()))?;
     let file = KeyFile::parse(&text, path)?;
     if file.kind != kind {
-        return Err(crate::keys::KeyError::Kind { path: path.clone(), is: file.kind, wanted: kind }.into());
+        return Err(crate::keys::KeyError::Kind { path: path.to_owned(), is: file.kind, wanted: kind }.into());
     }
     Ok(file)
 }

@@ -152,7 +152,7 @@ pub enum Error {
         /// The package.
         ident: PackageIdent,
         /// The key.
-        signer: KeyId,
+        signer: Box<KeyId>,
         /// The hash of its public half.
         fingerprint: String,
     },

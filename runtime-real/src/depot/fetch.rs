@@ -353,7 +353,11 @@ impl<'a> Fetching<'a> {
         };
         let fingerprint = pins::fingerprint(&public);
         if !self.pins.may_trust(signer, &public, self.trusted)? {
-            return Err(Error::NewSigner { ident: ident.clone(), signer: signer.clone(), fingerprint });
+            return Err(Error::NewSigner {
+                ident: ident.clone(),
+                signer: Box::new(signer.clone()),
+                fingerprint,
+            });
         }
         self.keys.store(&file)?;
         self.report.say(&format!(

@@ -22,7 +22,6 @@ pub mod user_toml;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -278,10 +277,8 @@ async fn supervise(
     // Until this supervisor listens, the address of an earlier one leads nowhere.
     let _ = std::fs::remove_file(ctl::address_file(sup));
     let (store, specs, key, mut restored) = stored::load(root, sup, settings.org.as_deref(), load.as_ref())?;
-    let (secret, bound) = (Secret::load_or_create(&sup.ctl_secret())?, Bound::bind(&settings, sup).await?);
-    tell_address(&bound, sup);
-    let depot = settings.depot.clone().map(depot).transpose()?;
-    let (clock, (done, results)) = (Clock::host(), mpsc::channel(RESULTS_MAX));
+    let (secret, bound) = (Secret::load_or_create(&sup.ctl_secret())?, bind(&settings, sup).await?);
+    let (clock, (done, results), depot) = (Clock::host(), mpsc::channel(RESULTS_MAX), depot(&settings)?);
     let (gate, keyed, guests) = keyed(ring, (root, sup), (&key, restored.as_ref()), &settings, clock)?;
     let config = config(&settings, &bound, &keyed)?;
 
@@ -377,11 +374,18 @@ fn rules(settings: GatewaySettings) -> http::access::Rules {
     http::access::Rules { token, open: settings.http_open, names: settings.http_names }
 }
 
-/// The depot in this directory, which is made where there is none.
-fn depot(dir: PathBuf) -> Result<Arc<Service>, StartError> {
-    let dir = std::path::absolute(&dir)?;
-    let store = Arc::new(Store::make(Tree::new(dir))?);
-    Ok(Arc::new(Service::new(store, Rules::default(), Load::BESIDE)))
+/// The depot that is to be served, which is made where there is none.
+fn depot(settings: &Settings) -> Result<Option<Arc<Service>>, StartError> {
+    let Some(dir) = &settings.depot else { return Ok(None) };
+    let store = Arc::new(Store::make(Tree::new(std::path::absolute(dir)?))?);
+    Ok(Some(Arc::new(Service::new(store, Rules::default(), Load::BESIDE))))
+}
+
+/// Binds all listeners, and tells commands where one is.
+async fn bind(settings: &Settings, sup: &SupDir) -> Result<Bound, StartError> {
+    let bound = Bound::bind(settings, sup).await?;
+    tell_address(&bound, sup);
+    Ok(bound)
 }
 
 /// Writes the address of the ctl gateway, by which commands find this supervisor.

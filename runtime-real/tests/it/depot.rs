@@ -267,7 +267,7 @@ fn a_key_that_was_not_seen_before_has_to_be_compared() {
 }
 
 #[test]
-fn habitats_client_gets_the_answers_that_it_expects() {
+fn habitats_client_finds_what_it_looks_for() {
     let depot = Depot::start(&[]);
     let (ident, file) = depot.upload("1.0.0", "exec sleep 1000");
     depot.certify();
@@ -312,7 +312,17 @@ fn habitats_client_gets_the_answers_that_it_expects() {
     assert!(
         key.head.contains(&format!("x-filename: test-{revision}.pub")) && key.body.starts_with("SIG-PUB-1")
     );
-    // Before each package hab sends the key again.
+}
+
+#[test]
+fn habitats_client_is_told_by_the_status_what_became_of_a_change() {
+    let depot = Depot::start(&[]);
+    let (ident, _) = depot.upload("1.0.0", "exec sleep 1000");
+    depot.certify();
+    depot.promote(&ident, "stable");
+    let agent = ("user-agent", "hab/1.6.1244 (x86_64-linux; 5.15.0)");
+    let parts: Vec<&str> = ident.split('/').collect();
+    let (version, release) = (parts[2], parts[3]);
     let bearer = format!("Bearer {}", depot.token);
     let headers = [agent, ("authorization", bearer.as_str()), ("content-length", "0")];
     let post = |path: &str| request(depot.at, "POST", &format!("/v1/{path}"), &headers).status;

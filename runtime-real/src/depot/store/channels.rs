@@ -1,5 +1,6 @@
 //! Promotes and demotes: what a channel holds changes by a new number of its head, whole and signed, and in no other way.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use super::{Actor, Store, head_or_new, write};
 use crate::depot::head::{Entry, Head};
 use crate::depot::{Error, STABLE, UNSTABLE, tree};
 use crate::keys::KeyId;
-use crate::keys::crypto::SecretKey;
+use crate::keys::crypto::{Hash, SecretKey};
 
 /// So many numbers before the current one are kept, for those who look what was.
 const NUMBERS_KEPT: u64 = 100;
@@ -24,6 +25,9 @@ pub struct ChannelOf {
     /// Since when.
     pub promoted_at: String,
 }
+
+/// A package that a channel holds, the hash of its file, and how large that is.
+type Held = (PackageIdent, Hash, u64);
 
 /// Whether a promotion or demotion changed something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,13 +251,8 @@ impl Store {
     }
 
     /// What a channel holds, by platform.
-    fn held(
-        &self,
-        index: &Index,
-        origin: &str,
-        channel: &str,
-    ) -> Vec<(String, Vec<(PackageIdent, crate::keys::crypto::Hash, u64)>)> {
-        let mut by_target: std::collections::BTreeMap<String, Vec<_>> = std::collections::BTreeMap::new();
+    fn held(&self, index: &Index, origin: &str, channel: &str) -> Vec<(String, Vec<Held>)> {
+        let mut by_target: BTreeMap<String, Vec<Held>> = BTreeMap::new();
         for (ident, target, record) in index.records() {
             let is_held = ident.origin() == origin
                 && (channel == UNSTABLE

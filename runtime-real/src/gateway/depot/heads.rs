@@ -1,5 +1,6 @@
 //! Signed heads of channels, which can be waited for, and the lists that say which keys count.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::Json;
@@ -7,7 +8,7 @@ use axum::extract::{Path, Query};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::sleep;
 
 use super::answer::Refusal;
 use super::caller::{Asked, At, Caller, Named};
@@ -34,7 +35,8 @@ pub(super) async fn get(
     let after = asked.number.unwrap_or_default();
     let wait = asked.wait.map(Duration::from_secs).map(|wait| wait.min(WAIT_MAX));
     let _place = wait.map(|_| place(&service.waiting)).transpose()?;
-    let until = Instant::now() + wait.unwrap_or_default();
+    let mut over = pin!(sleep(wait.unwrap_or_default()));
+    let mut is_over = false;
     let mut changes = service.store.changes();
     loop {
         changes.borrow_and_update();
@@ -44,7 +46,7 @@ pub(super) async fn get(
         if let (Some((text, number)), true) = (&head, is_news || wait.is_none()) {
             return Ok(signed(text, *number));
         }
-        if Instant::now() >= until {
+        if is_over {
             return match head {
                 Some(_) => Ok(StatusCode::NO_CONTENT.into_response()),
                 None => Err(Refusal::new(
@@ -56,9 +58,12 @@ pub(super) async fn get(
                 )),
             };
         }
-        let look = until.min(Instant::now() + LOOK_PERIOD);
-        // What ends the wait is looked for above.
-        let _ = timeout_at(look, changes.changed()).await;
+        tokio::select! {
+            () = &mut over => is_over = true,
+            // What ends the wait is looked for above.
+            _ = changes.changed() => {}
+            () = sleep(LOOK_PERIOD) => {}
+        }
     }
 }
 
