@@ -50,7 +50,7 @@ pub enum Error {
     /// What was sent is not what it has to be.
     #[error("{0}")]
     Refused(String),
-    /// It may not be done, whoever asks.
+    /// It may not be done, by none who asks.
     #[error("{0}")]
     Forbidden(String),
     /// A token is needed.

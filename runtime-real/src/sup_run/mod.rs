@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use annulus_core::limits::SEAL_BYTES_MAX;
 use annulus_core::{Command, Config, ConfigError, ExitReason, ServiceName, Snapshot, Timings};
+use axum::Router;
 use thiserror::Error;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
@@ -38,7 +39,7 @@ use crate::gateway::ctl::local::{LocalError, LocalListener};
 use crate::gateway::ctl::message::SvcLoad;
 use crate::gateway::ctl::secret::{Secret, SecretError};
 use crate::gateway::ctl::{self, Ctl};
-use crate::gateway::depot::{Load, Rules, Service};
+use crate::gateway::depot::{self, Load, Rules, Service};
 use crate::gateway::keyed::Keyed;
 use crate::gateway::lookout::Lookout;
 use crate::gateway::tls::{Files, Tls, TlsError};
@@ -278,7 +279,8 @@ async fn supervise(
     let _ = std::fs::remove_file(ctl::address_file(sup));
     let (store, specs, key, mut restored) = stored::load(root, sup, settings.org.as_deref(), load.as_ref())?;
     let (secret, bound) = (Secret::load_or_create(&sup.ctl_secret())?, bind(&settings, sup).await?);
-    let (clock, (done, results), depot) = (Clock::host(), mpsc::channel(RESULTS_MAX), depot(&settings)?);
+    let (clock, (done, results), packages) =
+        (Clock::host(), mpsc::channel(RESULTS_MAX), packages(root, &settings)?);
     let (gate, keyed, guests) = keyed(ring, (root, sup), (&key, restored.as_ref()), &settings, clock)?;
     let config = config(&settings, &bound, &keyed)?;
 
@@ -307,7 +309,6 @@ async fn supervise(
     let (driver, handle) = Driver::new(parts);
     member.get_or_init(|| driver.member_id());
 
-    let (root, sup) = (root.clone(), sup.clone());
     let announced = listen::announce(&handle, sup.clone(), (at, tls.is_some()));
     let (restart, notifier) = (Arc::new(Notify::new()), tell_the_host(&handle, (agent_check, &held)));
     let ctl = Ctl {
@@ -318,7 +319,7 @@ async fn supervise(
         ledger: ledger.clone(),
         room: room.clone(),
         secret,
-        lookout: follow(&handle, (&specs, &root), (settings.peers, &keyed, guests), &timings, clock),
+        lookout: follow(&handle, (&specs, root), (settings.peers, &keyed, guests), &timings, clock),
         keyed: keyed.clone(),
         vault,
         is_local: false,
@@ -329,8 +330,8 @@ async fn supervise(
     let gateway = http::Config {
         handle: handle.clone(),
         clock,
-        root,
-        sup,
+        root: root.clone(),
+        sup: sup.clone(),
         sys,
         timings,
         permanent,
@@ -340,7 +341,7 @@ async fn supervise(
         keyed,
         rules: rules(settings.gateways),
         announced,
-        depot,
+        packages: Some(packages),
     };
     let ways = (serve((http, gateway, held), (ctl_listener, local, ctl), tls.as_ref()), notifier);
     Ok(drive(driver, &handle, Asked { signals, restart, launcher, tls }, (&processes, ways)).await)
@@ -374,11 +375,14 @@ fn rules(settings: GatewaySettings) -> http::access::Rules {
     http::access::Rules { token, open: settings.http_open, names: settings.http_names }
 }
 
-/// The depot that is to be served, which is made where there is none.
-fn depot(settings: &Settings) -> Result<Option<Arc<Service>>, StartError> {
-    let Some(dir) = &settings.depot else { return Ok(None) };
+/// The routes by which packages are given to others: those of the depot that is to be served, which is made where there is
+/// none, or of this host's own packages.
+fn packages(root: &Root, settings: &Settings) -> Result<Router, StartError> {
+    let Some(dir) = &settings.depot else { return Ok(depot::artifacts(root.artifacts())) };
     let store = Arc::new(Store::make(Tree::new(std::path::absolute(dir)?))?);
-    Ok(Some(Arc::new(Service::new(store, Rules::default(), Load::BESIDE))))
+    let service = Arc::new(Service::new(store, Rules::default(), Load::BESIDE));
+    tokio::spawn(depot::keep_fresh(Arc::clone(&service)));
+    Ok(depot::router(service))
 }
 
 /// Binds all listeners, and tells commands where one is.

@@ -34,7 +34,7 @@ struct Artifacts {
 }
 
 /// The route of a supervisor that serves no depot.
-pub(in crate::gateway) fn router(dir: PathBuf) -> Router {
+pub fn router(dir: PathBuf) -> Router {
     let artifacts = Artifacts {
         dir,
         known: Mutex::default(),

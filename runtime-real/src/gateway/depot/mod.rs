@@ -43,7 +43,7 @@ use crate::depot::store::Store;
 use crate::host::clock;
 
 use answer::Refusal;
-pub(in crate::gateway) use artifacts::router as artifacts;
+pub use artifacts::router as artifacts;
 
 /// Clients at one time of a depot that does nothing else.
 const CLIENTS: Limits = Limits { clients: 8192, of_one_host: 8192, of_one_user: 8192, reserve: 32 };
@@ -132,7 +132,7 @@ fn place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Refusal> {
 }
 
 /// The routes of a depot.
-pub(in crate::gateway) fn router(service: Shared) -> Router {
+pub fn router(service: Shared) -> Router {
     let packages = Router::new()
         .route("/pkgs/search/{term}", get(packages::search))
         .route("/pkgs/{origin}", get(packages::of_origin))

@@ -41,7 +41,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use crate::gateway::arrivals::{self, Arrivals, Client};
-use crate::gateway::depot;
 use crate::gateway::door::Limits;
 use crate::gateway::keyed::Keyed;
 use crate::gateway::tls::Tls;
@@ -94,8 +93,8 @@ pub struct Config {
     pub keyed: Keyed,
     /// The rules who may see what.
     pub rules: access::Rules,
-    /// The depot that this supervisor serves beside its work.
-    pub depot: Option<Arc<depot::Service>>,
+    /// The routes below `/v1`, by which packages are given to others; they have rules of their own.
+    pub packages: Option<Router>,
     /// Whether this supervisor has said that it is ready.
     pub announced: Announced,
 }
@@ -161,9 +160,6 @@ pub async fn serve(
     tasks.spawn(events::record(Arc::clone(&gateway.history), events, clock, move |event| {
         counters.count(event)
     }));
-    if let Some(depot) = &gateway.config.depot {
-        tasks.spawn(depot::keep_fresh(Arc::clone(depot)));
-    }
     let router = router(gateway);
     begin.await;
     arrivals::serve(arrivals, ("http", CLIENTS), tls, move |stream, client| {
@@ -259,10 +255,7 @@ const ROUTES: [(&str, &str); 11] = [
 ];
 
 fn router(gateway: Arc<Gateway>) -> Router {
-    let packages = match &gateway.config.depot {
-        Some(service) => depot::router(Arc::clone(service)),
-        None => depot::artifacts(gateway.config.root.artifacts()),
-    };
+    let packages = gateway.config.packages.clone().unwrap_or_default();
     Router::new()
         .route("/live", get(probes::live))
         .route("/ready", get(probes::ready))
@@ -282,7 +275,6 @@ fn router(gateway: Arc<Gateway>) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&gateway), access::admit))
         .with_state(gateway)
-        // What a depot gives is for every host, and has rules of its own.
         .merge(packages)
 }
 

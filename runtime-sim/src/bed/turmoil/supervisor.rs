@@ -155,7 +155,7 @@ fn serve(
         room,
         keyed,
         rules,
-        depot: None,
+        packages: None,
         announced: http::Announced::default(),
     };
     gateway.announced.now();
