@@ -395,7 +395,7 @@ mod tests {
             }
         }
         // These words are commands in one place and not in another.
-        let known = ["file upload", "key export"];
+        let known = ["file upload", "key export", "key download"];
         for (name, _) in COMMANDS {
             let there: Vec<&String> = names
                 .iter()
