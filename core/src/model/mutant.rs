@@ -223,6 +223,7 @@ mutants! {
     OfferedOnceMore "offered-once-more" "node/offers.rs" "A record that a member does not take is offered once more than it is worth.";
     LoopbackBelieved "loopback-believed" "node/on_datagram.rs" "A loopback address that another host tells of is taken for one on this host.";
     RelayedIsFirstHand "relayed-is-first-hand" "node/on_datagram.rs" "An ack that a helper passed on sets its member\x27s address.";
+    BannedNotTold "banned-not-told" "node/on_datagram.rs" "A banned member that speaks is not told of its ban.";
     BanNotOnDisk "ban-not-on-disk" "node/on_effect.rs" "A ban that could not be stored is answered as done.";
     BatchLost "batch-lost" "node/on_effect.rs" "A batch of records that could not be stored is not stored later.";
     SpeaksUnstored "speaks-unstored" "node/on_effect.rs" "A member speaks although its identity could not be stored.";
@@ -241,7 +242,6 @@ mutants! {
     ReachableMoves "reachable-moves" "node/whereabouts.rs" "A member that is reached where it is moves on the word of any message in its name.";
     SignerMoves "signer-moves" "node/whereabouts.rs" "A member that has signed where it is moves on the word of any message while it is suspected.";
     BanNotUrgent "ban-not-urgent" "node/wire_up.rs" "A ban is told like any other rumor.";
-    BannedNotTold "banned-not-told" "node/wire_up.rs" "A banned member that speaks is not told of its ban.";
     DepartedServicesStay "departed-services-stay" "node/wire_up.rs" "The services of a member that departs stay in the census.";
     NewsNotStored "news-not-stored" "node/wire_up.rs" "A rumor that was learned is not stored.";
     OrphansKept "orphans-kept" "node/wire_up.rs" "Services of a departed owner are learned.";
