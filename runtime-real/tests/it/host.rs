@@ -105,9 +105,15 @@ impl Host {
         self.install_plan(&plan(&self.root.path().join("plans"), name, run))
     }
 
+    /// Installs a package whose service runs as the user of the tests, where its plan names none.
     pub(crate) fn install_plan(&self, plan: &Path) -> String {
-        let out = self.root.path().join("built").join(plan.file_name().expect("a name"));
         run_as_this_user(plan);
+        self.install_as_written(plan)
+    }
+
+    /// Installs a package of exactly this plan.
+    pub(crate) fn install_as_written(&self, plan: &Path) -> String {
+        let out = self.root.path().join("built").join(plan.file_name().expect("a name"));
         let (code, _, stderr) = self.run(&["pkg", "build", text(plan), "--output", text(&out)]);
         assert_eq!(code, 0, "{stderr}");
         let file = fs::read_dir(&out).expect("built").next().expect("a file").expect("readable").path();

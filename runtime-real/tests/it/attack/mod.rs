@@ -11,7 +11,7 @@ mod terminal;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::unistd::User;
@@ -48,16 +48,26 @@ pub(crate) fn open_to_all(dir: &Path) {
     fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).expect("set");
 }
 
-/// Loads a service of a user (of the default user without one) whose plan says `more`, and waits until its program has
+/// Loads a service of a user (of the tests' user without one) whose plan says `more`, and waits until its program has
 /// written `var/said`, whose text it returns.
 pub(crate) fn said_by(host: &Host, name: &str, run: &str, more: &str) -> String {
+    host.load(&host.install_plan(&speaking_plan(host, name, run, more)));
+    said(host, name)
+}
+
+/// The same, of the default user where `more` names none.
+pub(crate) fn said_as_written(host: &Host, name: &str, run: &str, more: &str) -> String {
+    host.load(&host.install_as_written(&speaking_plan(host, name, run, more)));
+    said(host, name)
+}
+
+fn speaking_plan(host: &Host, name: &str, run: &str, more: &str) -> PathBuf {
     let run = format!("{{ {run}; }} > var/said.new 2>&1\nmv var/said.new var/said\nexec sleep 1000");
     let plan = plan(&host.root.path().join("plans"), name, &run);
     let file = plan.join("plan.toml");
     let toml = fs::read_to_string(&file).expect("a plan");
     fs::write(file, format!("{toml}\n{more}\n")).expect("written");
-    host.load(&host.install_plan(&plan));
-    said(host, name)
+    plan
 }
 
 /// The text that the service has left in `var/said`.

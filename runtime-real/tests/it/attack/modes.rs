@@ -7,7 +7,7 @@ use std::process::Command;
 
 use nix::unistd::User;
 
-use super::{SERVICE_USER, below, open_to_all, said_by, user};
+use super::{SERVICE_USER, below, open_to_all, said_as_written, said_by, user};
 use crate::host::Host;
 use crate::support::{annulus, finish, plan, text};
 
@@ -73,7 +73,7 @@ fn root_runs_no_service_as_root_unless_it_is_told_to() {
         command.env_remove(ALLOW_ROOT);
     });
     open_to_all(host.root.path());
-    let ident = host.install_plan(&plan(&host.root.path().join("plans"), "web", "exec sleep 1000"));
+    let ident = host.install_as_written(&plan(&host.root.path().join("plans"), "web", "exec sleep 1000"));
     host.load(&ident);
     if has_user {
         assert_eq!(host.service("up")["user"], "hab");
@@ -92,7 +92,7 @@ fn root_runs_no_service_as_root_unless_it_is_told_to() {
         command.env_remove(ALLOW_ROOT).arg("--allow-root");
     });
     open_to_all(host.root.path());
-    assert_eq!(said_by(&host, "web", "id -un", "").trim(), if has_user { "hab" } else { "root" });
+    assert_eq!(said_as_written(&host, "web", "id -un", "").trim(), if has_user { "hab" } else { "root" });
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn root_without_its_capabilities_runs_no_service_as_root_either() {
         below(command, "setpriv", &["--bounding-set=-setuid"]);
     });
     let plan = plan(&host.root.path().join("plans"), "web", "exec sleep 1000");
-    host.load(&host.install_plan(&plan));
+    host.load(&host.install_as_written(&plan));
     let service = host.service("backoff").to_string();
     assert!(service.contains("this supervisor is root and lacks") && service.contains("setuid"), "{service}");
 }
