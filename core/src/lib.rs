@@ -66,7 +66,7 @@
 //! | `model` | data that features share, inputs and outputs (`model::io`: start there), time, [`limits`] | nothing |
 //! | `wire` | messages and rumors as bytes | `model` |
 //! | `store` | records that survive a restart, as rows; rumors as the wire sends them | `wire`, `model` |
-//! | `membership`, `rumor`, `service`, `election`, `keyring`, `replay` | the features: each decides one thing | `store` and below, no other feature |
+//! | `membership`, `rumor`, `service`, `update`, `election`, `keyring`, `replay` | the features: each decides one thing | `store` and below, no other feature |
 //! | `node` | the composer: it carries events from one feature to another | everything |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -83,6 +83,7 @@ mod replay;
 mod rumor;
 mod service;
 mod store;
+mod update;
 mod wire;
 
 pub use keyring::{KeyRecord, KeyringView};
@@ -136,7 +137,9 @@ pub use model::service::{
 };
 pub use model::stamp::{Salt, Series, Stamp, StampSender, Standing};
 pub use model::time::{Instant, UnixTime};
+pub use model::update::{FetchFault, Found, Head, Refused, UpdateStep, UpdateView};
 pub use node::Node;
+pub use store::build::Builds;
 pub use store::history::HistoryEntry;
 pub use store::snapshot::{RunningService, Snapshot};
 pub use store::vote::Vote;

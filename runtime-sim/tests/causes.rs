@@ -177,6 +177,7 @@ fn begins(kind: &EventKind) -> bool {
         }
         EventKind::MemberForgotten { .. }
         | EventKind::ObstacleChanged { .. }
+        | EventKind::UpdateChanged { .. }
         | EventKind::SuspicionConfirmed { .. }
         | EventKind::VersionLost { .. }
         | EventKind::Banned { .. }

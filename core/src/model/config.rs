@@ -11,6 +11,9 @@ use crate::model::mutant::mutated;
 use crate::model::planted::Planted;
 use crate::model::ring_key::RingKeyId;
 
+/// Time between two looks for newer builds of a service, where the operator does not say (as in Habitat).
+pub(crate) const UPDATE_POLL_MS: u64 = 60_000;
+
 /// All parameters of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -34,6 +37,9 @@ pub struct Config {
     pub seal_bytes: usize,
     /// The keys of the ring; none in an open ring.
     pub ring_keys: Option<RingKeys>,
+    /// Time between two looks for newer builds of a service, where the depot cannot say when there is one, in milliseconds
+    /// (`--poll`).
+    pub update_poll_ms: u64,
     /// A deliberate defect; empty in every build but those that check the checkers.
     pub planted: Planted,
 }
@@ -53,6 +59,7 @@ impl Config {
             sys: SysInfo::default(),
             seal_bytes: 0,
             ring_keys: None,
+            update_poll_ms: UPDATE_POLL_MS,
             planted: Planted::default(),
         }
     }
@@ -68,6 +75,10 @@ impl Config {
                 value: self.peers.len() as u64,
                 why: "give at most 256 peer addresses; one that answers is enough",
             });
+        }
+        if self.update_poll_ms == 0 {
+            let why = "looks for newer builds need a pause between them; use at least 1 ms";
+            return Err(ConfigError::Count { name: "poll", value: 0, why });
         }
         self.timings.validate()?;
         // A seal takes its room from the rumors of a datagram, and never from a step of an election.

@@ -12,6 +12,7 @@ use crate::model::event::Event;
 use crate::model::exit_status::ExitStatus;
 use crate::model::facts::Facts;
 use crate::model::id::{EffectId, RequestId, ServiceGroup, ServiceName};
+use crate::model::ident::PackageIdent;
 use crate::model::lease::Lease;
 use crate::model::prepared::{HookEnd, Prepared, Rendered};
 use crate::model::ring_key::RingKeyId;
@@ -19,6 +20,7 @@ use crate::model::row::Write;
 use crate::model::service::{Health, Hook, ObstacleKind, ServiceSpec};
 use crate::model::stamp::Stamp;
 use crate::model::time::Instant;
+use crate::model::update::{FetchFault, Found};
 
 /// An input from outside: the time, a message, a command or a result.
 #[derive(Debug)]
@@ -109,6 +111,8 @@ pub enum WakeReason {
     Housekeeping,
     /// A service's back-off or stop deadline.
     Service,
+    /// A look for newer builds, or the end of a trial.
+    Update,
     /// A lease to renew, a promise that runs out, a round of an election.
     Election,
     /// The departure has been announced long enough.
@@ -231,6 +235,44 @@ pub enum Effect {
     },
     /// Work with keys of the ring, which the core cannot do itself: `RingKey`.
     RingKey(KeyWork),
+    /// Look for builds of a service's package, here and in a channel: `LookedUp` or `LookUpFailed`. A look of the same
+    /// service that is still unanswered is wanted no longer; whatever answers it is dropped.
+    LookUp {
+        /// The service.
+        service: ServiceName,
+        /// The builds that its spec allows.
+        ident: PackageIdent,
+        /// The channel.
+        channel: String,
+        /// The package store's address.
+        url: String,
+        /// The last answer: a runtime that can may keep the question for a while, until the answer is another one.
+        seen: Option<Box<Found>>,
+    },
+    /// Have a build verified, unpacked and on disk here, from these members or from its depot; also one that is installed
+    /// already: `Fetched` or `FetchFailed`. Nothing that runs is touched.
+    Fetch {
+        /// The service.
+        service: ServiceName,
+        /// The build, fully qualified.
+        ident: PackageIdent,
+        /// The channel.
+        channel: String,
+        /// The package store's address.
+        url: String,
+        /// HTTP gateways of members that run the build.
+        peers: Vec<SocketAddr>,
+    },
+    /// Try whether an installed build could run here: what it needs is there, and its templates render. Touches no file of
+    /// the service and runs no hook: `Preflighted` or `PreflightFailed`.
+    Preflight {
+        /// The service.
+        service: ServiceName,
+        /// Its spec, with the build as its ident.
+        spec: Box<ServiceSpec>,
+        /// The facts that its templates would know.
+        facts: Box<Facts>,
+    },
     /// The node has finished; the runtime ends. Not answered.
     Exit(ExitReason),
 }
@@ -359,6 +401,40 @@ pub enum EffectResult {
     Inflight(Option<u64>),
     /// What became of the work with a key.
     RingKey(KeyDone),
+    /// The builds that were found.
+    LookedUp {
+        /// Those that the spec allows.
+        found: Found,
+        /// Whether the runtime keeps the next question until the answer is another one.
+        waits: bool,
+    },
+    /// The depot could not be asked.
+    LookUpFailed {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The build is verified, unpacked and on disk.
+    Fetched {
+        /// The version of its service's interface, where its package says so.
+        service_version: Option<String>,
+    },
+    /// The build is not here.
+    FetchFailed {
+        /// Whether another try makes sense.
+        fault: FetchFault,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The build was tried.
+    Preflighted {
+        /// Why it cannot run here; empty when it can.
+        misfits: Vec<String>,
+    },
+    /// It could not be tried.
+    PreflightFailed {
+        /// What is wrong.
+        reason: String,
+    },
     /// The guard that holds the process has the lease.
     Leased,
     /// The guard could not be told; an end that it was told before still stands.

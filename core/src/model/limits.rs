@@ -107,6 +107,8 @@ pub const SERVICE_COMMANDS_MAX: usize = 64;
 pub const EARLY_COMMANDS_MAX: usize = 2 * SERVICES_MAX;
 /// Largest service spec, encoded, in bytes.
 pub const SERVICE_SPEC_BYTES_MAX: usize = 64 * 1024;
+/// Why a build was refused, as a row keeps it, in bytes.
+pub const BUILD_REASON_BYTES_MAX: usize = 1_024;
 /// Groups with a leader that one supervisor takes part in, or once did: a vote is never forgotten.
 pub const ELECTIONS_MAX: usize = 2_048;
 /// Members that vote in one group; further ones follow without a vote. A request lists them all in one datagram.

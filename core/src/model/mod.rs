@@ -6,7 +6,7 @@
 //! | files | what |
 //! |---|---|
 //! | `time`, `rng`, `digest`, `limits`, `error` | the tools that every feature needs |
-//! | `id`, `identity`, `ident`, `ring_key`, `member`, `accusers`, `service`, `election`, `ballot` | the words of the ring |
+//! | `id`, `identity`, `ident`, `ring_key`, `member`, `accusers`, `service`, `update`, `election`, `ballot` | the words of the ring |
 //! | `rumor`, `statement`, `census`, `facts` | the ring's knowledge, group by group, and the part that a service is shown |
 //! | `stamp`, `challenge` | the numbers of sealed messages, and the question whether a member speaks now |
 //! | `command`, `channel`, `exit_status`, `prepared`, `lease`, `row`, `event`, `io` | the data that crosses the border |
@@ -46,3 +46,4 @@ pub(crate) mod service;
 pub(crate) mod stamp;
 pub(crate) mod statement;
 pub(crate) mod time;
+pub(crate) mod update;

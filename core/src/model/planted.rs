@@ -173,6 +173,20 @@ bugs! {
         HearsayBelieved = "hearsay-believed",
         /// A member that spoke and was not asked counts as one.
         UnaskedBelieved = "unasked-believed",
+        /// A service starts the newest build that is installed, whatever ran before.
+        NewestAtStart = "newest-at-start",
+        /// Another build takes its place before the disk knows that it is to.
+        ReplacedUnstored = "replaced-unstored",
+        /// A build takes its place although it does not fit.
+        MisfitsIgnored = "misfits-ignored",
+        /// A build that failed is tried again.
+        RefusedTriedAgain = "refused-tried-again",
+        /// A build that fails is left in its place.
+        FailedBuildStays = "failed-build-stays",
+        /// A build has proved itself once its process runs.
+        ProvedByRunning = "proved-by-running",
+        /// A build that could not be had counts as one that failed.
+        LostCountsAsFailed = "lost-counts-as-failed",
         /// A record says that its member has left, and that is believed.
         LeaveUnsigned = "leave-unsigned",
     }

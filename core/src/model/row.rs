@@ -17,12 +17,21 @@ pub enum Table {
     History,
     /// One row per election that this member has voted in.
     Election,
+    /// One row per service that was started: the build that runs, and what is known of others.
+    Build,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 6] =
-        [Self::Identity, Self::Member, Self::Rumor, Self::Service, Self::History, Self::Election];
+    pub const ALL: [Self; 7] = [
+        Self::Identity,
+        Self::Member,
+        Self::Rumor,
+        Self::Service,
+        Self::History,
+        Self::Election,
+        Self::Build,
+    ];
 
     /// A stable name, for databases and messages.
     #[must_use]
@@ -34,6 +43,7 @@ impl Table {
             Self::Service => "service",
             Self::History => "history",
             Self::Election => "election",
+            Self::Build => "build",
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::model::exit_status::ExitStatus;
 use crate::model::id::{ServiceGroup, ServiceName};
 use crate::model::ident::PackageIdent;
 use crate::model::time::{Instant, UnixTime};
+use crate::model::update::UpdateView;
 
 /// Declares a closed set of words with the text that specs, flags and JSON use.
 macro_rules! words {
@@ -238,6 +239,8 @@ pub struct SpecChange {
     pub health_check_interval_ms: Option<u64>,
     /// How many members an election counts at least; inner none: the default.
     pub quorum: Option<Option<u32>>,
+    /// Not of the spec, and given alone: the build that is to run from now on, fully qualified.
+    pub to: Option<PackageIdent>,
 }
 
 impl SpecChange {
@@ -450,4 +453,6 @@ pub struct ServiceView {
     pub hooks: Vec<HookView>,
     /// What stands between what is wanted of it and what runs, in order of kind.
     pub obstacles: Vec<Obstacle>,
+    /// How its updates stand.
+    pub update: UpdateView,
 }

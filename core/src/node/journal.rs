@@ -12,7 +12,7 @@ use super::knowledge::Knowledge;
 use crate::model::config::Config;
 use crate::model::context::{Context, earliest};
 use crate::model::election::ElectionId;
-use crate::model::id::{EffectId, Incarnation, MemberId, RequestId};
+use crate::model::id::{EffectId, Incarnation, MemberId, RequestId, ServiceName};
 use crate::model::io::{Effect, EffectResult, WakeReason};
 use crate::model::member::State;
 use crate::model::mutant::mutated;
@@ -55,6 +55,8 @@ pub(super) struct Journal {
     pending: BTreeMap<EffectId, Pending>,
     /// Records that changed since the last batch went to the disk.
     dirty: BTreeSet<RumorKey>,
+    /// Rows about builds that are to be written with the next batch.
+    builds: BTreeMap<Vec<u8>, Write>,
     /// The time of the next batch.
     at: Instant,
     /// The time at which an identity that could not be stored is stored again.
@@ -84,6 +86,7 @@ impl Journal {
             me,
             pending: BTreeMap::new(),
             dirty: BTreeSet::new(),
+            builds: BTreeMap::new(),
             at: Instant::FAR_FUTURE,
             identity_at: Instant::FAR_FUTURE,
             history,
@@ -258,6 +261,12 @@ impl Journal {
             | EffectResult::HealthChecked { .. }
             | EffectResult::Inflight(_)
             | EffectResult::RingKey(_)
+            | EffectResult::LookedUp { .. }
+            | EffectResult::LookUpFailed { .. }
+            | EffectResult::Fetched { .. }
+            | EffectResult::FetchFailed { .. }
+            | EffectResult::Preflighted { .. }
+            | EffectResult::PreflightFailed { .. }
             | EffectResult::Leased
             | EffectResult::LeaseFailed { .. } => return None,
         };
@@ -278,6 +287,20 @@ impl Journal {
             !self.dirty.is_empty() && self.at < Instant::FAR_FUTURE,
             "a batch is planned while records are dirty"
         );
+    }
+
+    /// Notes a row about a service's builds, which is written with the next batch, durably.
+    pub(super) fn note_build(&mut self, now: Instant, row: Write) {
+        assert!(row.table == Table::Build, "other records have their own ways");
+        self.builds.insert(row.key.clone(), row);
+        if self.at == Instant::FAR_FUTURE {
+            self.at = now + self.period;
+        }
+    }
+
+    /// A service is unloaded: the row about its builds is deleted with its spec, and not written again.
+    pub(super) fn forget_build(&mut self, service: &ServiceName) {
+        self.builds.remove(service.as_str().as_bytes());
     }
 
     /// Sends a batch of changed records to the disk.
@@ -303,9 +326,12 @@ impl Journal {
             let Some(key) = self.dirty.pop_first() else { break };
             keys.push(key);
         }
-        if !keys.is_empty() {
-            let writes = keys.iter().flat_map(|key| self.rows(know, key)).collect();
-            self.store(ctx, writes, false, Pending::Batch(keys));
+        let mut writes: Vec<Write> = keys.iter().flat_map(|key| self.rows(know, key)).collect();
+        // The ring cannot tell again which build runs here.
+        let sync = !self.builds.is_empty();
+        writes.extend(core::mem::take(&mut self.builds).into_values());
+        if !writes.is_empty() {
+            self.store(ctx, writes, sync, Pending::Batch(keys));
         }
         if !self.dirty.is_empty() {
             self.at = ctx.now;

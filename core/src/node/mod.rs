@@ -10,6 +10,7 @@
 //! | `own_services` | this member's rumors about its own services |
 //! | `own_word` | what members say of themselves |
 //! | `repair` | what this member has told against what its store holds of it |
+//! | `updates` | builds of services with services, rumors and the disk |
 //! | `trust` | on whose word a rumor is believed |
 //! | `waiting` | rumors of members that have not answered yet |
 //! | `telling` | who knows already that a service here takes no work any more |
@@ -54,6 +55,7 @@ mod telling;
 mod tests;
 mod transmit;
 mod trust;
+mod updates;
 mod waiting;
 mod whereabouts;
 mod wire_up;
@@ -86,6 +88,7 @@ use crate::rumor::RumorStore;
 use crate::service::{Beginning, Services};
 use crate::store::history::History;
 use crate::store::snapshot::Snapshot;
+use crate::update::Updates;
 use clock::Clock;
 use collection::Collection;
 use elections::ElectionWires;
@@ -131,6 +134,7 @@ pub struct Node {
     membership: Membership,
     rumors: RumorStore,
     services: Services,
+    updates: Updates,
     /// News of groups that the services have yet to hear.
     news: News,
     elections: Elections,
@@ -184,6 +188,7 @@ macro_rules! around {
             know: $crate::node::know!($node),
             gossip: &$node.gossip,
             telling: &$node.telling,
+            updates: &$node.updates,
         }
     };
 }
@@ -197,6 +202,7 @@ mod stream {
     pub(super) const ELECTIONS: u64 = 4;
     pub(super) const REPLAY: u64 = 5;
     pub(super) const KEYRING: u64 = 6;
+    pub(super) const UPDATES: u64 = 7;
 }
 
 /// A new life is a new incarnation: it prevails over every statement about the last one.
@@ -275,7 +281,8 @@ impl Node {
         let gossip = Gossip::new(&config);
         let know = Knowledge { me, membership: &membership, rumors: &rumors, planted: config.planted };
         let telling = Telling::default();
-        let around = Surroundings { know, gossip: &gossip, telling: &telling };
+        let updates = Updates::new(&config, snapshot.builds, root.fork(stream::UPDATES));
+        let around = Surroundings { know, gossip: &gossip, telling: &telling, updates: &updates };
         let clock = Clock::new(now, wall);
         let (mut outputs, mut metrics) = (Outputs::default(), Metrics::default());
         let ctx = &mut Context {
@@ -289,18 +296,12 @@ impl Node {
         let election = ElectionWires::new(&snapshot.running);
         let beginning = Beginning::new(&config, snapshot.services, snapshot.running);
         let services = Services::new(ctx, &around, beginning, root.fork(stream::SERVICES));
-        let elections =
-            Elections::new(&config, me, incarnation, snapshot.votes, root.fork(stream::ELECTIONS), now);
+        let (votes, rng) = (snapshot.votes, root.fork(stream::ELECTIONS));
+        let elections = Elections::new(&config, me, incarnation, votes, rng, now);
+        let history = History::new(snapshot.history);
         let mut node = Self {
             sync: Sync::new(now, &config.timings),
-            journal: Journal::new(
-                &config,
-                me,
-                History::new(snapshot.history),
-                was_restored,
-                snapshot.outdated,
-                takeover,
-            ),
+            journal: Journal::new(&config, me, history, was_restored, snapshot.outdated, takeover),
             collection: Collection::new(&config),
             repair: Repair::default(),
             replay: Replay::new(&me, root.fork(stream::REPLAY), config.planted),
@@ -318,6 +319,7 @@ impl Node {
             membership,
             rumors,
             services,
+            updates,
             news: News::default(),
             elections,
             election,
@@ -511,13 +513,17 @@ impl Node {
     /// The services of this supervisor, in order of name.
     #[must_use]
     pub fn services(&self) -> Vec<ServiceView> {
-        self.services.views()
+        let mut views = self.services.views();
+        views.iter_mut().for_each(|view| view.update = self.updates.view(&view.spec.name()));
+        views
     }
 
     /// One service of this supervisor.
     #[must_use]
     pub fn service(&self, name: &ServiceName) -> Option<ServiceView> {
-        self.services.view(name)
+        let mut view = self.services.view(name)?;
+        view.update = self.updates.view(name);
+        Some(view)
     }
 
     /// The elections of this member's groups, in order of group and purpose.
@@ -578,6 +584,7 @@ impl Node {
             self.telling.poll_timeout(),
             self.sync.poll_timeout(),
             self.services.poll_timeout(),
+            self.updates.poll_timeout(),
             self.news.poll_timeout(),
             self.elections.poll_timeout(),
             self.journal.poll_timeout(),

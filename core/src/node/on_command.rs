@@ -62,7 +62,7 @@ impl Node {
             Command::StartService { service } => self.ask(request, service, Ask::Start),
             Command::RestartService { service } => self.ask(request, service, Ask::Restart),
             Command::StopService { service, how } => self.ask(request, service, Ask::Stop(how)),
-            Command::UpdateService { service, change } => self.ask(request, service, Ask::Update(change)),
+            Command::UpdateService { service, change } => self.update_service(request, service, change),
             Command::DrainService { service, timeout_ms } => {
                 self.ask(request, service, Ask::Drain { timeout_ms });
             }

@@ -20,6 +20,9 @@ impl Node {
         if self.services.handle_effect_done(ctx!(self), around!(self), effect, &result) {
             return;
         }
+        if self.updates.handle_effect_done(ctx!(self), effect, &result) {
+            return;
+        }
         if let EffectResult::RingKey(done) = &result
             && self.key_work_done(effect, done)
         {
@@ -65,6 +68,8 @@ impl Node {
             Pending::RingKey { request, told } => self.key_stored(request, &told, failure),
             Pending::Batch(keys) if !stored => {
                 keys.into_iter().for_each(|key| mutated!(BatchLost, self.mark_dirty(key), drop(key)));
+                let now = self.clock.now();
+                self.updates.rows().into_iter().for_each(|row| self.journal.note_build(now, row));
             }
             Pending::Batch(keys) => self.lift_stored(&keys),
             Pending::Vote(election) => self.elections.handle_stored(ctx!(self), &election, stored),

@@ -17,6 +17,9 @@ impl Node {
         if is_due(self.services.poll_timeout(), now) {
             self.services.handle_timeout(ctx!(self), around!(self));
         }
+        if is_due(self.updates.poll_timeout(), now) {
+            self.updates.handle_timeout(ctx!(self));
+        }
         if is_due(self.news.poll_timeout(), now) {
             self.tell_news();
         }

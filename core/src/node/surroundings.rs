@@ -15,6 +15,7 @@ use crate::model::census::Census;
 use crate::model::context::{Context, Follows, earliest};
 use crate::model::facts::{GroupConfig, GroupFile, SealedFacts};
 use crate::model::id::{MemberId, ServiceGroup, ServiceName};
+use crate::model::ident::PackageIdent;
 use crate::model::io::WakeReason;
 use crate::model::member::MemberRecord;
 use crate::model::planted::Bug;
@@ -22,6 +23,7 @@ use crate::model::rumor::{Departure, Rumor, RumorKey, ServiceConfig, ServiceFile
 use crate::model::service::Topology;
 use crate::model::time::Instant;
 use crate::service::Around;
+use crate::update::Updates;
 
 /// News that arrives within this time reaches the services in one step.
 const DEBOUNCE_MS: u64 = 50;
@@ -65,6 +67,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) know: Knowledge<'a>,
     pub(super) gossip: &'a Gossip,
     pub(super) telling: &'a Telling,
+    pub(super) updates: &'a Updates,
 }
 
 impl Around for Surroundings<'_> {
@@ -115,6 +118,10 @@ impl Around for Surroundings<'_> {
         told.filter(|(group, _)| group.service() == service.as_str()).collect()
     }
 
+    fn build(&self, service: &ServiceName, of: &PackageIdent) -> Option<PackageIdent> {
+        self.updates.build(service, of).cloned()
+    }
+
     fn is_told(&self, group: &ServiceGroup) -> bool {
         if self.know.planted.has(Bug::SignalOnceSent) {
             return !self.gossip.is_hot(&RumorKey::Service { group: group.clone(), member: self.know.me });
@@ -160,5 +167,10 @@ impl Node {
         let groups = self.news.take();
         assert!(self.news.poll_timeout().is_none(), "news are told once");
         self.services.handle_facts(ctx!(self), around!(self), &groups);
+        for group in groups.keys() {
+            if let Some(service) = self.services.name_in(group) {
+                self.updates.handle_facts(ctx!(self), service);
+            }
+        }
     }
 }

@@ -49,6 +49,10 @@ impl Node {
                 self.on_keyring_event(event);
                 continue;
             }
+            if let Some(event) = self.updates.poll_event() {
+                self.on_updates_event(event);
+                continue;
+            }
             let Some(event) = self.services.poll_event() else { return };
             self.on_service_event(event);
         }
@@ -170,16 +174,27 @@ impl Node {
                 let kind = EventKind::ServiceChanged { service: service.clone(), from, to, reason };
                 let event = ctx.event(after, kind);
                 self.services.handle_reported(&service, event);
+                self.updates.handle_reported(&service, event);
+                self.updates_of_service_changed(&service);
                 if let Some(group) = self.services.group_of(&service).cloned() {
                     self.elections_of_group_changed(&group, Follows::Event(event));
                 }
             }
+            ServiceEvent::Build { service, ident } => {
+                self.updates.handle_build(ctx!(self), &service, &ident);
+            }
+            ServiceEvent::Wish { service } => self.updates_of_service_changed(&service),
             ServiceEvent::Obstacle { service, kind: obstacle, hook, what, after } => {
                 let ctx = ctx!(self);
                 ctx.event(after, EventKind::ObstacleChanged { service, obstacle, hook, what });
             }
             ServiceEvent::Announce(announcement) => self.announce(&announcement),
-            ServiceEvent::Health { group, health } => self.tell_health(group, health),
+            ServiceEvent::Health { group, health } => {
+                if let Some(service) = self.services.name_in(&group).cloned() {
+                    self.updates_of_service_changed(&service);
+                }
+                self.tell_health(group, health);
+            }
             ServiceEvent::Retract { group } => drop(self.retract(&group)),
             // The group's elections were told above.
             ServiceEvent::Fitness { .. } | ServiceEvent::ActsNoLonger { .. } => {}
@@ -199,7 +214,10 @@ impl Node {
                 self.services.group_of(service).cloned()
             }
             ServiceEvent::Effect { errand, .. } => self.services.group_of(errand.service()).cloned(),
-            ServiceEvent::Reply(..) | ServiceEvent::AllStopped => None,
+            ServiceEvent::Reply(..)
+            | ServiceEvent::Build { .. }
+            | ServiceEvent::Wish { .. }
+            | ServiceEvent::AllStopped => None,
         }
     }
 

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use crate::model::census::Census;
 use crate::model::facts::{GroupConfig, GroupFile, SealedFacts};
 use crate::model::id::{MemberId, ServiceGroup, ServiceName};
+use crate::model::ident::PackageIdent;
 use crate::model::service::Topology;
 
 /// The ring as this member sees it at the moment.
@@ -24,6 +25,8 @@ pub(crate) trait Around {
     fn is_alone(&self) -> bool;
     /// The groups in which the ring believes a service of this name here, and whether they have a leader.
     fn announced(&self, service: &ServiceName) -> Vec<(ServiceGroup, Topology)>;
+    /// The build of a service that is to run, of those that this ident allows; none where none was chosen yet.
+    fn build(&self, service: &ServiceName, of: &PackageIdent) -> Option<PackageIdent>;
     /// Whether every member that can be reached knows this member's last word on its service in this group, or the word has
     /// had the time to get there.
     fn is_told(&self, group: &ServiceGroup) -> bool;

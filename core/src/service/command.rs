@@ -21,7 +21,7 @@ use crate::service::Impulse;
 use crate::service::around::Around;
 use crate::service::event::ServiceEvent;
 use crate::service::purpose::{Errand, Leaving, Purpose};
-use crate::store::service as row;
+use crate::store::{build as builds, service as row};
 
 /// An operator's request about one service.
 #[derive(Debug)]
@@ -265,11 +265,15 @@ impl Services {
             change.spec.as_ref().is_none_or(|spec| spec.name() == *name),
             "a spec is stored under its name"
         );
-        let write = change.spec.as_deref().map_or_else(|| row::delete(name), row::store);
+        let writes = match change.spec.as_deref() {
+            Some(spec) => vec![row::store(spec)],
+            // A service that is loaded again begins with the newest build.
+            None => vec![row::delete(name), builds::delete(name)],
+        };
         let slot = self.slots.entry(name.clone()).or_default();
         assert!(slot.change.is_none(), "changes of one service are stored one after the other");
         slot.change = Some(change);
-        let effect = Effect::Persist { writes: vec![write], sync: true };
+        let effect = Effect::Persist { writes, sync: true };
         let errand = Errand::new(name, Purpose::Persist);
         self.outbox.tell(ServiceEvent::Effect { errand, effect });
     }

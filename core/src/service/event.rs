@@ -41,6 +41,18 @@ pub(crate) enum ServiceEvent {
         /// The event that it follows from.
         after: Follows,
     },
+    /// This build of a service was made ready to run, or runs already.
+    Build {
+        /// The service.
+        service: ServiceName,
+        /// The build, fully qualified.
+        ident: PackageIdent,
+    },
+    /// A service has another spec, or is wanted no longer.
+    Wish {
+        /// The service.
+        service: ServiceName,
+    },
     /// An effect for the runtime.
     Effect {
         /// Its purpose, which the node gives back with the effect's number.

@@ -80,12 +80,14 @@ use crate::model::config::{Config, Timings};
 use crate::model::context::{Context, Follows, earliest};
 use crate::model::election::{Fitness, Role};
 use crate::model::id::{EffectId, EventId, RequestId, ServiceGroup, ServiceName};
-use crate::model::io::{EffectResult, WakeReason};
+use crate::model::ident::PackageIdent;
+use crate::model::io::{Effect, EffectResult, WakeReason};
 use crate::model::mutant::mutated;
 use crate::model::planted::{Bug, Planted};
 use crate::model::rng::Rng;
 use crate::model::service::{DesiredState, ServiceSpec, ServiceView};
 use crate::model::time::Instant;
+use crate::model::update::Subject;
 use crate::store::snapshot::RunningService;
 use backoff::Backoff;
 use command::{Change, NotStored};
@@ -272,6 +274,39 @@ impl Services {
         let known = self.slots.get(service).is_some_and(|slot| slot.instance.is_some());
         self.step(ctx, around, service, Impulse::Outside(ctx.after), Instance::render_again);
         known
+    }
+
+    /// Another build of a service is to run.
+    pub(crate) fn handle_replace(
+        &mut self,
+        ctx: &mut Context<'_>,
+        around: &dyn Around,
+        service: &ServiceName,
+        reason: &'static str,
+    ) {
+        let impulse = Impulse::Outside(ctx.after);
+        self.step(ctx, around, service, impulse, |instance, env| instance.replace_build(reason, env));
+    }
+
+    /// The effect that tries whether a build could run here; none where the service is not loaded.
+    pub(crate) fn preflight(
+        &mut self,
+        ctx: &mut Context<'_>,
+        around: &dyn Around,
+        service: &ServiceName,
+        build: &PackageIdent,
+    ) -> Option<Effect> {
+        let mut effect = None;
+        self.step(ctx, around, service, Impulse::Onward, |instance, env| {
+            effect = Some(instance.preflight_effect(build, env));
+        });
+        effect
+    }
+
+    /// What updates have to know of a service; none where it is not loaded.
+    pub(crate) fn subject(&self, service: &ServiceName) -> Option<Subject<'_>> {
+        let instance = self.slots.get(service)?.instance.as_ref()?;
+        Some(instance.subject(self.leaving)).filter(|_| !instance.is_removing())
     }
 
     /// The election of a service's group has spoken.

@@ -3,6 +3,7 @@
 //!
 //! Rumors and members are stored in the encoding of the wire.
 
+pub(crate) mod build;
 pub(crate) mod history;
 pub(crate) mod service;
 pub(crate) mod snapshot;

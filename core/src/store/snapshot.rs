@@ -17,6 +17,7 @@ use crate::model::row::{Table, Write};
 use crate::model::rumor::{MemberRumor, RumorKey, RumorKind, Told};
 use crate::model::service::{Health, ServiceSpec};
 use crate::model::time::UnixTime;
+use crate::store::build::{self, Builds};
 use crate::store::history::{self, History, HistoryEntry};
 use crate::store::service;
 use crate::store::vote::{self, Vote};
@@ -47,6 +48,8 @@ pub struct Snapshot {
     pub running: Vec<RunningService>,
     /// The rows of the elections that this member has voted in.
     pub votes: Vec<(ElectionId, Vote)>,
+    /// Which builds of services run here.
+    pub builds: Vec<Builds>,
 }
 
 /// A service's process that outlived its supervisor.
@@ -99,6 +102,7 @@ impl Snapshot {
             running: Vec::new(),
             history: Vec::new(),
             votes: Vec::new(),
+            builds: Vec::new(),
         }
     }
 
@@ -121,6 +125,7 @@ impl Snapshot {
                 Table::Service => service::decode(key, value).map(|s| rest.services.push(s)),
                 Table::History => history::decode(key, value).map(|h| rest.history.push(h)),
                 Table::Election => vote::decode(key, value).map(|v| rest.votes.push(v)),
+                Table::Build => build::decode(key, value).map(|b| rest.builds.push(b)),
             };
             read.map_err(|error| SnapshotError::Record { table: table.name(), key: printable(key), error })?;
         }
@@ -144,6 +149,7 @@ impl Snapshot {
         let history = History::new(self.history.clone());
         rows.extend(self.history.iter().map(|(key, _)| history_row(key, &history)));
         rows.extend(self.votes.iter().map(|(election, vote)| vote::store(election, vote)));
+        rows.extend(self.builds.iter().map(build::store));
         rows
     }
 

@@ -159,6 +159,7 @@ mod tests {
             waiting_for: None,
             hooks: Vec::new(),
             obstacles: Vec::new(),
+            update: annulus_core::UpdateView::default(),
         }
     }
 

@@ -6,7 +6,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use annulus_core::{Facts, Hook, Obstacle, Prepared, Rendered, ServiceGroup, ServiceName, ServiceSpec};
+use annulus_core::{
+    Facts, Hook, Obstacle, PackageIdent, Prepared, Rendered, ServiceGroup, ServiceName, ServiceSpec,
+};
 
 use super::{Layers, Overseer};
 use crate::host::capabilities::Capabilities;
@@ -40,6 +42,12 @@ pub trait Packages: Send + Sync {
         spec: &ServiceSpec,
         facts: &Facts,
     ) -> Result<(Prepared, ServicePlan), Obstacle>;
+
+    /// The newest installed package that fits; none where there is none.
+    ///
+    /// # Errors
+    /// Says what is wrong and what the operator can do.
+    fn newest(&self, wanted: &PackageIdent) -> Result<Option<PackageIdent>, Obstacle>;
 
     /// Writes the files of a prepared service again.
     ///

@@ -126,6 +126,14 @@ impl Packages for Workshop {
         })
     }
 
+    fn newest(&self, wanted: &PackageIdent) -> Result<Option<PackageIdent>, Obstacle> {
+        match package::newest(&self.root, wanted) {
+            Ok(package) => Ok(Some(package.ident().clone())),
+            Err(package::Error::NotInstalled { .. }) => Ok(None),
+            Err(error) => Err(Obstacle::new(ObstacleKind::Package, error.to_string())),
+        }
+    }
+
     fn render(&self, name: &ServiceName, facts: &Facts) -> Result<(Rendered, ServicePlan), Obstacle> {
         self.at_bench(name, |host, bench| {
             let not_prepared = || Obstacle::new(ObstacleKind::Package, "it has not been prepared".to_owned());

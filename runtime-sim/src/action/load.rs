@@ -1,6 +1,6 @@
 //! The action `load`: an operator loads a service, which its supervisor then keeps running.
 
-use annulus_core::{ServiceGroup, Topology};
+use annulus_core::{ServiceGroup, Topology, UpdateCondition};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -38,6 +38,8 @@ pub(crate) struct Form {
     topology: Option<Spanned<TopologyWord>>,
     quorum: Option<Spanned<u32>>,
     suitability: Option<Spanned<u64>>,
+    strategy: Option<Spanned<Strategy>>,
+    condition: Option<Spanned<Condition>>,
 }
 
 impl Room for LoadService {
@@ -45,7 +47,7 @@ impl Room for LoadService {
 
     const WORD: Word = Word {
         key: "load",
-        beside: "`on`: where (required); `group`: the name of its group [default]; `topology`: `standalone` (the default), or `leader`: its group elects one; with that, `quorum`: how many members an election counts at least [3], `suitability`: the member with the highest is preferred [0]",
+        beside: "`on`: where (required); `group`: the name of its group [default]; `topology`: `standalone` (the default), or `leader`: its group elects one; with that, `quorum`: how many members an election counts at least [3], `suitability`: the member with the highest is preferred [0]; `strategy`: `none` (the default), or `at-once`: it takes newer builds; with that, `condition`: `latest` (the default) or `track-channel`",
         example: "load = \"redis\", on = \"all\", topology = \"leader\", quorum = 5, suitability = 7",
         doc: "load a service and keep it running; with topology leader its group elects one",
     };
@@ -67,20 +69,30 @@ impl Room for LoadService {
             }
         }
         let group = form.group.and_then(|word| group_word(&service, &word, reading));
+        let at_once = form.strategy.is_some_and(|word| word.into_inner() == Strategy::AtOnce);
+        if let Some(word) = form.condition.as_ref().filter(|_| !at_once) {
+            let message = "`condition` says nothing of a service that takes no newer builds";
+            reading.wrong(word.span(), message, "add strategy = \"at-once\", or remove it");
+        }
+        let condition = form.condition.map_or(UpdateCondition::Latest, |word| word.into_inner().condition());
         let how = Load {
             leader,
             quorum: form.quorum.map(Spanned::into_inner),
             suitability: form.suitability.map(Spanned::into_inner),
             group,
+            at_once: at_once.then_some(condition),
         };
         hosts.into_iter().map(|host| Self { host, service: service.clone(), how: how.clone() }).collect()
     }
 
     fn write(&self, names: &Names<'_>) -> String {
-        let Load { leader, quorum, suitability, group } = &self.how;
+        let Load { leader, quorum, suitability, group, at_once } = &self.how;
         let mut text = service_line(Self::WORD.key, &self.service, self.host, names);
         text.extend(group.as_ref().map(|group| format!("\ngroup = {group:?}")));
         text.push_str(if *leader { "\ntopology = \"leader\"" } else { "" });
+        text.extend(
+            at_once.map(|condition| format!("\nstrategy = \"at-once\"\ncondition = {:?}", condition.name())),
+        );
         text.extend(quorum.map(|quorum| format!("\nquorum = {quorum}")));
         text.extend(suitability.map(|suitability| format!("\nsuitability = {suitability}")));
         text
@@ -106,7 +118,11 @@ impl Room for LoadService {
     }
 
     fn values() -> Vec<(&'static str, Vec<&'static str>)> {
-        vec![("topology", keys::of::<TopologyWord>())]
+        vec![
+            ("topology", keys::of::<TopologyWord>()),
+            ("strategy", keys::of::<Strategy>()),
+            ("condition", keys::of::<Condition>()),
+        ]
     }
 
     fn moved(&self, hosts: &Moved<'_>) -> Option<Self> {
@@ -120,6 +136,31 @@ impl Room for LoadService {
 
     fn act(&self, world: &mut World) -> Result<(), ActionError> {
         Ok(world.load_service(self.host, &self.service, &self.how)?)
+    }
+}
+
+/// When a service takes a newer build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Strategy {
+    None,
+    AtOnce,
+}
+
+/// Which build is newer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Condition {
+    Latest,
+    TrackChannel,
+}
+
+impl Condition {
+    const fn condition(self) -> UpdateCondition {
+        match self {
+            Self::Latest => UpdateCondition::Latest,
+            Self::TrackChannel => UpdateCondition::TrackChannel,
+        }
     }
 }
 

@@ -18,12 +18,14 @@ mod crash_at_sync;
 mod crash_loop;
 mod crash_service;
 mod depart;
+mod depot;
 mod drain;
 mod error;
 mod flood;
 mod forge;
 mod group;
 mod heal;
+mod install;
 mod invent;
 mod join;
 mod kill;
@@ -39,6 +41,8 @@ mod package;
 mod partition;
 mod pause;
 mod pause_launcher;
+mod promote;
+mod publish;
 mod put_key;
 mod refused;
 mod replay;
@@ -70,6 +74,7 @@ use crate::form::text::Names;
 use room::{Cast, Ground, Room, Traced};
 use world::World;
 
+pub use crate::engine::depot::{BuildKind, DepotState};
 pub use crate::engine::disk::DiskAfter;
 pub use crate::engine::host::{HostId, HostState};
 pub use crate::engine::lead::Load;
@@ -214,6 +219,11 @@ actions! {
         order::UndrainService,
         maintenance::MaintainService,
         update::UpdateService,
+        publish::Publish,
+        promote::Promote,
+        promote::Demote,
+        depot::SetDepot,
+        install::Install,
         tell_opaque::TellOpaque,
         forge::Forge,
         replay::Replay,

@@ -6,10 +6,11 @@ use toml::Spanned;
 
 use super::ActionError;
 use super::load::TopologyWord;
+use super::publish::version_word;
 use super::room::{Cast, Ground, PROCESS, Room, Traced, expect, group_word, service_line, service_on};
 use super::world::World;
 use crate::engine::host::HostId;
-use crate::engine::process::name;
+use crate::engine::process::{build, name};
 use crate::form::SpannedNames;
 use crate::form::entry::Word;
 use crate::form::moved::Moved;
@@ -30,6 +31,8 @@ pub struct UpdateService {
     pub topology: Option<Topology>,
     /// How many members an election counts at least.
     pub quorum: Option<u32>,
+    /// The version of the build that is to run; given alone.
+    pub to: Option<String>,
 }
 
 /// Its table.
@@ -41,6 +44,7 @@ pub(crate) struct Form {
     group: Option<Spanned<String>>,
     topology: Option<Spanned<TopologyWord>>,
     quorum: Option<Spanned<u32>>,
+    to: Option<Spanned<String>>,
 }
 
 impl Room for UpdateService {
@@ -48,7 +52,7 @@ impl Room for UpdateService {
 
     const WORD: Word = Word {
         key: "update",
-        beside: "`on` (required); of `group`, `topology` and `quorum`, as with `load`, those that change",
+        beside: "`on` (required); of `group`, `topology` and `quorum`, as with `load`, those that change; or `to` alone: the version that is to run",
         example: "update = \"redis\", on = \"ada\", group = \"cache\"",
         doc: "change some options of a loaded service; its process is replaced only where it has to be",
     };
@@ -60,8 +64,20 @@ impl Room for UpdateService {
         else {
             return Vec::new();
         };
-        if form.group.is_none() && form.topology.is_none() && form.quorum.is_none() {
-            let help = "add group = \"cache\", topology = \"leader\" or quorum = 5";
+        let changes = form.group.is_some() || form.topology.is_some() || form.quorum.is_some();
+        let to = match form.to {
+            Some(word) if changes => {
+                reading.wrong(word.span(), "`to` stands alone", "give the options an entry of their own");
+                return Vec::new();
+            }
+            Some(word) => match version_word(&service, &word, reading) {
+                Some(version) => Some(version),
+                None => return Vec::new(),
+            },
+            None => None,
+        };
+        if !changes && to.is_none() {
+            let help = "add group = \"cache\", topology = \"leader\", quorum = 5 or to = \"1.1\"";
             reading.wrong(form.update.span(), "`update` changes nothing", help);
             return Vec::new();
         }
@@ -74,7 +90,10 @@ impl Room for UpdateService {
         };
         let topology = form.topology.map(|word| word.into_inner().topology());
         let quorum = form.quorum.map(Spanned::into_inner);
-        let on = |host| Self { host, service: service.clone(), group: group.clone(), topology, quorum };
+        let on = |host| {
+            let (service, group, to) = (service.clone(), group.clone(), to.clone());
+            Self { host, service, group, topology, quorum, to }
+        };
         hosts.into_iter().map(on).collect()
     }
 
@@ -83,6 +102,7 @@ impl Room for UpdateService {
         text.extend(self.group.as_ref().map(|group| format!("\ngroup = {group:?}")));
         text.extend(self.topology.map(|topology| format!("\ntopology = {:?}", topology.name())));
         text.extend(self.quorum.map(|quorum| format!("\nquorum = {quorum}")));
+        text.extend(self.to.as_ref().map(|to| format!("\nto = {to:?}")));
         text
     }
 
@@ -91,6 +111,7 @@ impl Room for UpdateService {
         changes.extend(self.group.as_ref().map(|group| format!("its group is {}.{group}", self.service)));
         changes.extend(self.topology.map(|topology| format!("its topology is {topology}")));
         changes.extend(self.quorum.map(|quorum| format!("its elections count {quorum} members at least")));
+        changes.extend(self.to.as_ref().map(|to| format!("it is to run {to}")));
         let host = cast.name(self.host);
         format!("an operator updates {} on {host}: from now on {}.", self.service, changes.join(", "))
     }
@@ -121,6 +142,7 @@ impl Room for UpdateService {
             group: self.group.clone(),
             topology: self.topology,
             quorum: self.quorum.map(Some),
+            to: self.to.as_ref().and_then(|version| build(&self.service, version)),
             ..SpecChange::default()
         };
         let service = name(&self.service)?;

@@ -289,6 +289,7 @@ mod tests {
             group: Some(group.to_owned()),
             topology: None,
             quorum: None,
+            to: None,
         };
         let files = |name: &str| {
             let rendering = Box::new(Rendering { group: group(name), ..rendering(None) });
@@ -328,6 +329,7 @@ mod tests {
             group: to.map(str::to_owned),
             topology,
             quorum: None,
+            to: None,
         };
         let moved = groups.observe(&typed(update(Some("green"), None)));
         assert_eq!(moved, [Order::Out(host, group("redis.blue")), Order::In(host, group("redis.green"))]);

@@ -256,6 +256,7 @@ mod tests {
                 group,
                 topology: None,
                 quorum: None,
+                to: None,
             };
             at(3, What::Action(update.into()))
         };

@@ -6,6 +6,7 @@ mod acting;
 mod announced_before_signal;
 mod banned_stays_banned;
 mod bounds;
+mod builds_change_for_a_reason;
 mod confirmed_is_in_effect;
 mod death_has_a_reason;
 mod groups;
@@ -53,6 +54,7 @@ pub use acknowledged_versions::AcknowledgedVersions;
 pub use announced_before_signal::AnnouncedBeforeSignal;
 pub use banned_stays_banned::BannedStaysBanned;
 pub use bounds::Bounds;
+pub use builds_change_for_a_reason::BuildsChangeForAReason;
 pub use confirmed_is_in_effect::ConfirmedIsInEffect;
 pub use death_has_a_reason::DeathHasAReason;
 pub use guard_knows_first::GuardKnowsFirst;
@@ -165,6 +167,7 @@ impl Checkers {
             Box::new(WordsAreTheirAuthors::default()),
             Box::new(ReplayedChangesNothing::default()),
             Box::new(MembersHaveRun::default()),
+            Box::new(BuildsChangeForAReason::default()),
         ])
     }
 

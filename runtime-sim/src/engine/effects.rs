@@ -8,6 +8,7 @@ use annulus_core::{
 };
 
 use crate::engine::deed::Deed;
+use crate::engine::depot::{self, Ask, BuildWork};
 use crate::engine::ids::HostId;
 use crate::engine::package::Package;
 use crate::engine::record::{Recording, What};
@@ -25,6 +26,14 @@ impl<D: Deed> World<D> {
             }
             Effect::Signal { service, pid, signal } => {
                 self.after(times::AT_ONCE, index, Work::Signal { id, service, pid, signal });
+            }
+            Effect::LookUp { service, ident, channel, url: _, seen } => {
+                let ask = Ask::new(service, ident, channel, seen);
+                self.begin_build_work(index, id, BuildWork::Ask(ask));
+            }
+            Effect::Fetch { ident, .. } => self.begin_build_work(index, id, BuildWork::Fetch(ident)),
+            Effect::Preflight { service, spec, facts } => {
+                self.begin_build_work(index, id, BuildWork::Preflight(service, spec, facts));
             }
             Effect::RingKey(work) => self.work_with_key(index, id, work),
             Effect::Exit(reason) => self.ask_to_stop(index, reason),
@@ -129,7 +138,12 @@ impl<D: Deed> World<D> {
     }
 
     pub(crate) fn package(&self, host: u32, service: &ServiceName) -> Package {
-        self.hosts[host as usize].rest.packages.get(service).cloned().unwrap_or_default()
+        let rest = &self.hosts[host as usize].rest;
+        let package = rest.packages.get(service).cloned().unwrap_or_default();
+        match rest.files.get(service) {
+            Some(files) => depot::of_kind(self.depot.kind(&files.ident), package),
+            None => package,
+        }
     }
 
     fn ask_to_stop(&mut self, host: u32, reason: ExitReason) {

@@ -7,6 +7,7 @@ use annulus_core::{
 };
 
 use crate::engine::deed::Deed;
+use crate::engine::depot;
 use crate::engine::host::Arrival;
 use crate::engine::ids::HostId;
 use crate::engine::process;
@@ -76,7 +77,20 @@ impl<D: Deed> World<D> {
         spec: &ServiceSpec,
         rendered: Rendered,
     ) -> EffectResult {
-        let mut found = process::prepare(spec, &self.package(index, service), rendered);
+        let wanted = &spec.ident;
+        let ident = match wanted.is_fully_qualified() {
+            true => Some(wanted.clone()),
+            false => self.newest_installed(index, wanted),
+        };
+        let ident = ident.unwrap_or_else(|| wanted.clone());
+        if !self.is_installed(index, &ident) {
+            let reason = format!("{ident} is not installed");
+            return EffectResult::PrepareFailed { kind: ObstacleKind::Package, reason };
+        }
+        let package = self.hosts[index as usize].rest.packages.get(service).cloned().unwrap_or_default();
+        let package = depot::of_kind(self.depot.kind(&ident), package);
+        let spec = ServiceSpec { ident, ..spec.clone() };
+        let mut found = process::prepare(&spec, &package, rendered);
         if let EffectResult::Prepared(prepared) = &mut found {
             let says = self.hosts[index as usize].rest.suitability.contains_key(service.as_str());
             prepared.hooks.extend(says.then_some(Hook::Suitability));

@@ -39,6 +39,7 @@ pub(crate) fn fingerprint(kind: &EventKind) -> (u64, u64) {
         EventKind::IdentityTakenOver { former } => (21, id(former)),
         EventKind::RingKeyChanged { ring_key, step, .. } => (23 | (*step as u64) << 8, ring_key.revision),
         EventKind::RingKeyFailed { ring_key, .. } => (24, ring_key.revision),
+        EventKind::UpdateChanged { step, from, .. } => (25 | (*step as u64) << 8, u64::from(from.is_some())),
         EventKind::Leaving => (16, 0),
         EventKind::VersionLost { key, version, .. } => (40 | (key.kind() as u64) << 8, *version),
         EventKind::Election { term, what, .. } => election(*term, what),

@@ -61,7 +61,7 @@ pub(crate) struct Guard {
     pub spawn: EffectId,
     /// Its supervisor is gone, and no other has adopted the process.
     pub orphan: bool,
-    ident: PackageIdent,
+    pub ident: PackageIdent,
     since: UnixTime,
     restarts: u32,
     shutdown_timeout_ms: u64,

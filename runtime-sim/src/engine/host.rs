@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use annulus_core::{
-    Command, Config, EffectId, EffectResult, ExitReason, Instant, MemberId, Node, Planted, RequestId,
-    RingKeyId, ServiceName, Snapshot, SysInfo, Timings, UnixTime,
+    Command, Config, EffectId, EffectResult, ExitReason, Instant, MemberId, Node, PackageIdent, Planted,
+    RequestId, RingKeyId, ServiceName, Snapshot, SysInfo, Timings, UnixTime,
 };
 
 use crate::engine::clock::Clock;
@@ -139,6 +139,8 @@ pub(crate) struct Rest {
     pub packages: BTreeMap<ServiceName, Package>,
     /// The files of services.
     pub files: BTreeMap<ServiceName, Files>,
+    /// Builds that are on its disk beside the first of each package.
+    pub installed: BTreeSet<PackageIdent>,
     /// The key files of its host.
     pub ring_keys: BTreeSet<RingKeyId>,
     /// Its member was banned and knows it: starting it again would be of no use.
@@ -171,6 +173,7 @@ impl Host {
                 suitability: std::collections::BTreeMap::new(),
                 packages: BTreeMap::new(),
                 files: BTreeMap::new(),
+                installed: BTreeSet::new(),
                 ring_keys: spec.key_revision.map(keys::key).into_iter().collect(),
                 departed: false,
                 crash_at_sync: false,

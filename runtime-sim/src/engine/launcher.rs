@@ -12,7 +12,7 @@ use crate::engine::guard::{Start, Telling};
 use crate::engine::host::HostState;
 use crate::engine::ids::HostId;
 use crate::engine::link::Ratio;
-use crate::engine::record::{Recording, StopReason, What};
+use crate::engine::record::{BuildFact, Recording, StopReason, What};
 use crate::engine::work::{Later, Work, times};
 use crate::engine::world::World;
 
@@ -152,12 +152,13 @@ impl<D: Deed> World<D> {
             return self.after(times::AT_ONCE, host, Work::Answer(id, EffectResult::SpawnFailed { reason }));
         };
         let (ident, shutdown_timeout_ms) = (files.ident.clone(), files.shutdown_timeout_ms);
-        let since = there.wall(self.now);
         let service_of = service.clone();
-        let is_checked = there.rest.packages.get(&service).is_some_and(|package| package.health.is_some());
+        let (since, generation) = (there.wall(self.now), there.generation);
+        let is_checked = self.package(host, &service).health.is_some();
+        let there = &mut self.hosts[host as usize];
         let health = (!is_checked).then_some(Health::Ok);
         let start = Start { ident, since, lease, restarts, shutdown_timeout_ms, health };
-        there.rest.guards.ask(there.generation, id, service, start);
+        there.rest.guards.ask(generation, id, service, start);
         let starts_in = self.package(host, &service_of).starts_in;
         let takes = self.drawn(starts_in, times::SPAWN);
         self.after_exactly(takes, host, Work::Spawn(id));
@@ -176,10 +177,12 @@ impl<D: Deed> World<D> {
         // Hooks that run already have given its guard a lease.
         let held = rest.hooks.process_begins(&service).map(|kill_at| Lease { kill_at, resume: None });
         let start = Start { lease: start.lease.or(held), ..start };
+        let build = start.ident.clone();
         let pid = rest.guards.start(service.clone(), id, start);
         self.note_right(host, &service, pid, None);
         let started = service.clone();
         self.note(Recording::Events, || What::ProcessStarted { host: HostId(host), service: started, pid });
+        self.note_build(host, build, BuildFact::Started);
         self.look_in_time(host, &service, pid);
         if let Some(lives) = self.package(host, &service).lives {
             self.after_exactly(lives, host, Work::End { service, pid, status: ExitStatus::Code(1) });

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use annulus_core::{
     ElectionId, ElectionPurpose, ElectionStatus, Instant, MemberId, Node, ServiceGroup, Topology,
+    UpdateCondition,
 };
 
 use crate::engine::deed::Deed;
@@ -22,13 +23,15 @@ pub struct Load {
     pub suitability: Option<u64>,
     /// The name of its group; none: default.
     pub group: Option<String>,
+    /// For one that takes newer builds at once: which ones count as newer; none: it takes none by itself.
+    pub at_once: Option<UpdateCondition>,
 }
 
 impl Load {
     /// Options of a service whose group has a leader.
     #[must_use]
     pub const fn led() -> Self {
-        Self { leader: true, quorum: None, suitability: None, group: None }
+        Self { leader: true, quorum: None, suitability: None, group: None, at_once: None }
     }
 
     pub(crate) const fn topology(&self) -> Topology {

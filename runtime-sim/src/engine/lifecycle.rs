@@ -107,7 +107,10 @@ impl<D: Deed> World<D> {
         let there = &mut self.hosts[index as usize].rest;
         match disk {
             DiskAfter::Kept => {}
-            DiskAfter::Lost => there.disk.lose(),
+            DiskAfter::Lost => {
+                there.disk.lose();
+                there.installed.clear();
+            }
             DiskAfter::Old => there.disk.restore_backup(),
         }
         there.departed &= disk == DiskAfter::Kept;

@@ -5,6 +5,7 @@
 pub(crate) mod balance;
 pub(crate) mod clock;
 pub mod deed;
+pub mod depot;
 pub mod disk;
 pub mod disk_fault;
 mod effects;

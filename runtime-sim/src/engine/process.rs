@@ -31,6 +31,16 @@ fn qualified(name: &str, version: Option<&str>, release: Option<&str>) -> Option
     format!("{ORIGIN}/{name}/{version}/{release}").parse().ok()
 }
 
+/// The build of a package that is installed everywhere.
+pub(crate) fn first_build(name: &str) -> Option<PackageIdent> {
+    qualified(name, None, None)
+}
+
+/// The build of a package with this version.
+pub(crate) fn build(name: &str, version: &str) -> Option<PackageIdent> {
+    qualified(name, Some(version), None).filter(PackageIdent::is_fully_qualified)
+}
+
 /// A service's name.
 pub(crate) fn name(service: &str) -> Result<ServiceName, WorldError> {
     service.parse().map_err(|_| WorldError::ServiceName(service.to_owned()))
@@ -121,6 +131,11 @@ pub(crate) fn answer(effect: &Effect) -> Option<EffectResult> {
         Effect::EndHooks { .. } => EffectResult::Signalled,
         Effect::CountInflight { .. } => EffectResult::Inflight(None),
         Effect::Lease { .. } => EffectResult::Leased,
+        Effect::LookUp { .. } => {
+            EffectResult::LookedUp { found: annulus_core::Found::default(), waits: false }
+        }
+        Effect::Fetch { .. } => EffectResult::Fetched { service_version: None },
+        Effect::Preflight { .. } => EffectResult::Preflighted { misfits: Vec::new() },
         Effect::RingKey(_) => EffectResult::RingKey(KeyDone::Failed(String::from("rings have no key here"))),
         _ => return None,
     })

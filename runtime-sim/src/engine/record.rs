@@ -2,8 +2,8 @@
 //! watches and never changes a run.
 
 use annulus_core::{
-    Channel, ElectionId, Event, ExitReason, ExitStatus, Hook, InputId, Instant, MemberId, Message, Reply,
-    RequestId, RumorKey, ServiceGroup, ServiceName, StopSignal,
+    Channel, ElectionId, Event, ExitReason, ExitStatus, Hook, InputId, Instant, MemberId, Message,
+    PackageIdent, Reply, RequestId, RumorKey, ServiceGroup, ServiceName, StopSignal,
 };
 
 use crate::engine::ids::{HostId, PacketId};
@@ -19,6 +19,35 @@ pub enum Recording {
     Events,
     /// Packets as well.
     Packets,
+}
+
+/// What became of a build on a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BuildFact {
+    /// It is on the disk.
+    Installed,
+    /// It was tried, and can run there.
+    Fits,
+    /// It was tried, and cannot.
+    Misfits,
+    /// A process of it started.
+    Started,
+}
+
+impl BuildFact {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Installed, Self::Fits, Self::Misfits, Self::Started];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Installed => "installed",
+            Self::Fits => "fits",
+            Self::Misfits => "misfits",
+            Self::Started => "started",
+        }
+    }
 }
 
 /// An occurrence and its time.
@@ -93,6 +122,15 @@ pub enum What<D> {
         service: ServiceName,
         /// Its pid.
         pid: u32,
+    },
+    /// What became of a build on a host.
+    Build {
+        /// The host.
+        host: HostId,
+        /// The build.
+        build: PackageIdent,
+        /// What became of it.
+        fact: BuildFact,
     },
     /// A service's process is told to end.
     ProcessSignalled {

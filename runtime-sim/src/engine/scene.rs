@@ -2,7 +2,8 @@
 //! look at every host at once, which no member can; it may not change one.
 
 use annulus_core::{
-    Incarnation, Instant, MemberId, Node, Rumor, RumorKey, ServiceGroup, ServiceName, ServiceState, State,
+    Incarnation, Instant, MemberId, Node, PackageIdent, Rumor, RumorKey, ServiceGroup, ServiceName,
+    ServiceState, State,
 };
 
 use crate::engine::deed::Deed;
@@ -35,6 +36,10 @@ pub trait Scene {
     fn knows_service(&self, by: HostId, member: &MemberId, service: &ServiceName) -> bool;
     /// The group of a service that is loaded on a host; none also where the scene cannot look into that supervisor.
     fn group_of(&self, _host: HostId, _service: &ServiceName) -> Option<ServiceGroup> {
+        None
+    }
+    /// The build of a service's process on a host; none also where the scene cannot look at processes.
+    fn build(&self, _host: HostId, _service: &ServiceName) -> Option<PackageIdent> {
         None
     }
     /// The hosts that act as the leader of a group.
@@ -140,6 +145,10 @@ impl<D: Deed> Scene for World<D> {
 
     fn group_of(&self, host: HostId, service: &ServiceName) -> Option<ServiceGroup> {
         self.node(host)?.service(service).map(|view| view.group.clone())
+    }
+
+    fn build(&self, host: HostId, service: &ServiceName) -> Option<PackageIdent> {
+        self.hosts[host.0 as usize].rest.guards.get(service).map(|guard| guard.ident.clone())
     }
 
     fn acting(&self, group: &ServiceGroup) -> Vec<HostId> {

@@ -1,6 +1,6 @@
 //! How an operator, or bad luck, changes the services of a host.
 
-use annulus_core::{Command, ExitStatus, ServiceName, ServiceSpec};
+use annulus_core::{Command, ExitStatus, ServiceName, ServiceSpec, UpdateStrategy};
 
 use crate::engine::deed::Deed;
 use crate::engine::host::HostId;
@@ -14,7 +14,10 @@ use crate::engine::world::World;
 pub(crate) fn loaded(service: &str, how: &Load) -> Result<ServiceSpec, WorldError> {
     let plain = spec(service)?;
     let group = how.group.clone().unwrap_or_else(|| plain.group.clone());
-    Ok(ServiceSpec { topology: how.topology(), quorum: how.quorum, group, ..plain })
+    let update_strategy = if how.at_once.is_some() { UpdateStrategy::AtOnce } else { UpdateStrategy::None };
+    let update_condition = how.at_once.unwrap_or_default();
+    let (topology, quorum) = (how.topology(), how.quorum);
+    Ok(ServiceSpec { topology, quorum, group, update_strategy, update_condition, ..plain })
 }
 
 impl<D: Deed> World<D> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use annulus_core::{EffectId, EffectResult, ExitStatus, HookExit, ServiceName, StopSignal};
 
 use crate::engine::deed::Deed;
+use crate::engine::depot::BuildWork;
 use crate::engine::files::Writing;
 use crate::engine::host::{Arrival, HostState};
 use crate::engine::link::Delay;
@@ -46,6 +47,8 @@ pub(crate) enum Work {
     Tell,
     /// The supervisor has looked at a package.
     Found(EffectId, EffectResult),
+    /// The supervisor, or the depot for it, has come to the end of work about builds.
+    Build(EffectId, Box<BuildWork>),
     /// The launcher starts a process that a supervisor has asked for.
     Spawn(EffectId),
     /// The launcher hands a process to the supervisor, if it is still there.
@@ -92,7 +95,7 @@ enum By {
 impl Work {
     const fn by(&self) -> By {
         match self {
-            Self::Write(_) | Self::Found(..) => By::Supervisor,
+            Self::Write(_) | Self::Found(..) | Self::Build(..) => By::Supervisor,
             Self::Tell => By::Memory,
             Self::Answer(..) | Self::HookTimesOut(_) => By::Helper,
             Self::Synced(_) | Self::HookEnds(_) => By::Disk,
@@ -163,6 +166,7 @@ impl<D: Deed> World<D> {
                 self.arrive(host, Arrival::Effect(id, EffectResult::Persisted));
             }
             Work::Write(writing) => self.written(host, writing),
+            Work::Build(id, work) => self.build_work_done(host, generation, id, *work),
             Work::Tell => self.guard_is_told(host),
             Work::Spawn(id) => self.spawn(host, generation, id),
             Work::Adopt(id, service, pid) => self.adopt(host, generation, id, &service, pid),

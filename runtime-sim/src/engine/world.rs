@@ -9,6 +9,7 @@ use annulus_core::{
 
 use crate::engine::balance;
 use crate::engine::deed::Deed;
+use crate::engine::depot::Depot;
 use crate::engine::hash::TraceHash;
 use crate::engine::host::{Arrival, Host, HostSpec, HostState};
 use crate::engine::hostile::Overheard;
@@ -77,6 +78,7 @@ pub struct World<D: Deed> {
     pub(crate) calm: bool,
     pub(crate) slow: SlowHosts,
     pub(crate) balancers: Vec<balance::Working>,
+    pub(crate) depot: Depot,
     /// The messages that an attacker has overheard; none while none listens.
     pub(crate) overheard: Option<Vec<Overheard>>,
     /// What a recorder keeps; none in a ring without a key.
@@ -118,6 +120,7 @@ impl<D: Deed> World<D> {
             calm: false,
             slow: SlowHosts::new(rng.fork(stream_of_chance::SLOW)),
             balancers: Vec::new(),
+            depot: Depot::default(),
             overheard: None,
             recorder: None,
             rng_salts: rng.fork(stream_of_chance::SALTS),

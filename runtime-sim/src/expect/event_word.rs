@@ -183,6 +183,7 @@ fn word_of(
         | EventKind::RumorRepaired { .. }
         | EventKind::Synced { .. }
         | EventKind::ObstacleChanged { .. }
+        | EventKind::UpdateChanged { .. }
         | EventKind::MessageDropped { .. }
         | EventKind::IdentityRunsTwice { .. }
         | EventKind::DecodeFailed { .. }

@@ -26,6 +26,8 @@ pub struct Service {
     pub on: Vec<HostId>,
     /// The members that have to know it by rumor; none: only the process is looked at.
     pub seen_by: Option<Who>,
+    /// The version of the build that its process has to be of; none: any.
+    pub version: Option<String>,
 }
 
 /// Its table.
@@ -36,6 +38,7 @@ pub(crate) struct Form {
     service_down: Option<Spanned<String>>,
     on: Option<SpannedNames>,
     seen_by: Option<SpannedNames>,
+    version: Option<Spanned<String>>,
 }
 
 impl Room for Service {
@@ -44,7 +47,7 @@ impl Room for Service {
     const WORDS: &'static [Word] = &[
         Word {
             key: "service_up",
-            beside: "`on`: where (required); `seen_by`: the members that know it [none is asked]",
+            beside: "`on`: where (required); `seen_by`: the members that know it [none is asked]; `version`: of the build that its process is of [any]",
             example: "service_up = \"web\", on = \"ada\", seen_by = \"all\"",
             doc: "the service's process runs there, in that group where one is named (`\"redis.cache\"`), and with `seen_by` those members know it",
         },
@@ -66,6 +69,10 @@ impl Room for Service {
             return None;
         };
         let on = reading.hosts(on);
+        if let Some(version) = form.version.as_ref().filter(|_| !up) {
+            reading.wrong(version.span(), "what does not run has no version", "remove it");
+        }
+        let version = form.version.map(Spanned::into_inner);
         let seen_by = form.seen_by.map(|names| Who::read(Some(&names), reading));
         let group = match word.get_ref().contains('.') {
             true => Some(reading.group(&word)?),
@@ -75,7 +82,7 @@ impl Room for Service {
             Some(group) => group.service().parse().ok()?,
             None => reading.parsed(&word, "a service", "web")?,
         };
-        Some(Self { service, group, up, on, seen_by })
+        Some(Self { service, group, up, on, seen_by, version })
     }
 
     fn write(&self, names: &Names<'_>) -> String {
@@ -83,7 +90,12 @@ impl Room for Service {
         let seen_by = self.seen_by.as_ref().map(|who| format!("\nseen_by = {}", who.write(names)));
         let service = self.group.as_ref().map_or(self.service.as_str(), ServiceGroup::as_str);
         let on = names.list(&self.on);
-        format!("{word} = {service:?}\non = {on}{}", seen_by.unwrap_or_default())
+        let version = self.version.as_ref().map(|version| format!("\nversion = {version:?}"));
+        format!(
+            "{word} = {service:?}\non = {on}{}{}",
+            seen_by.unwrap_or_default(),
+            version.unwrap_or_default()
+        )
     }
 
     fn moved(&self, hosts: &Moved<'_>) -> Option<Self> {
@@ -99,13 +111,20 @@ impl Room for Service {
     }
 
     fn holds(&self, look: &Look<'_>) -> Result<(), String> {
-        let Self { service, group, up, on, seen_by } = self;
+        let Self { service, group, up, on, seen_by, version } = self;
         for host in on {
             let name = look.name(*host);
             let state = look.scene.service(*host, service);
             if (state == Some(ServiceState::Up)) != *up {
                 let state = state.map_or("not loaded", ServiceState::name);
                 return Err(format!("{service} is {state} on {name}"));
+            }
+            if let Some(version) = version {
+                let build = look.scene.build(*host, service);
+                if build.as_ref().and_then(|build| build.version()) != Some(version.as_str()) {
+                    let runs = build.map_or_else(|| "nothing".to_owned(), |build| build.to_string());
+                    return Err(format!("{service} on {name} runs {runs}"));
+                }
             }
             let other =
                 look.scene.group_of(*host, service).filter(|now| group.as_ref().is_some_and(|g| g != now));

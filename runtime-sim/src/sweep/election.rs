@@ -248,6 +248,7 @@ impl Stage<'_> {
             group,
             topology,
             quorum: None,
+            to: None,
         };
         let (first, second): (Action, Action) = match rng.index(8) {
             0 => (

@@ -86,7 +86,8 @@ fn story(rng: &mut Rng, members: u32, until_ms: u64, steps: &mut Vec<(Instant, A
         }
         if moves {
             let group = Some("green".to_owned());
-            let update = UpdateService { host, service: name(), group, topology: None, quorum: None };
+            let update =
+                UpdateService { host, service: name(), group, topology: None, quorum: None, to: None };
             steps.push((at(3), update.into()));
         }
         steps.push((at(3), CrashService { host, service: service.clone(), code }.into()));

@@ -117,6 +117,7 @@ described! {
         "identity_taken_over" = IdentityTakenOver { former };
         "ring_key_changed" = RingKeyChanged { ring_key, step, by };
         "ring_key_failed" = RingKeyFailed { ring_key, reason };
+        "update_changed" = UpdateChanged { service, step, build, from: "build_before", reason };
         "leaving" = Leaving;
         .. = Election { what: ElectionEvent, election: "service_group", term };
     }

@@ -13,10 +13,12 @@ use crate::model::channel::Channel;
 use crate::model::election::{ElectionId, ElectionPurpose, LeaseEnd};
 use crate::model::event::{Refusal, StampFault, Why};
 use crate::model::id::{Incarnation, InputId, MemberId, ServiceGroup, ServiceName};
+use crate::model::ident::PackageIdent;
 use crate::model::limits::Limit;
 use crate::model::member::State;
 use crate::model::ring_key::{KeyStep, RingKeyId};
 use crate::model::service::{Hook, ObstacleKind, ServiceState};
+use crate::model::update::UpdateStep;
 
 /// A field's value as a visitor gets it.
 #[derive(Clone, Copy)]
@@ -181,6 +183,7 @@ parsed! {
     SocketAddr: address => FieldValue::Address(address);
     ServiceState: state => FieldValue::Text(state.name());
     RingKeyId: key => FieldValue::Text(&key.to_string());
+    PackageIdent: ident => FieldValue::Text(&ident.to_string());
 }
 
 /// Shows the purpose of an election where that is another one than to lead the group.
@@ -229,7 +232,19 @@ macro_rules! words {
     )*};
 }
 
-words!(KeyStep, Refusal, StampFault, State, Limit, Channel, LeaseEnd, ElectionPurpose, Hook, ObstacleKind);
+words!(
+    UpdateStep,
+    KeyStep,
+    Refusal,
+    StampFault,
+    State,
+    Limit,
+    Channel,
+    LeaseEnd,
+    ElectionPurpose,
+    Hook,
+    ObstacleKind
+);
 
 impl Described for Why {
     fn kind(&self) -> &'static str {

@@ -13,11 +13,13 @@ use core::net::SocketAddr;
 use crate::model::channel::Channel;
 use crate::model::election::{ElectionEvent, ElectionId};
 use crate::model::id::{EventId, Incarnation, InputId, MemberId, ServiceName};
+use crate::model::ident::PackageIdent;
 use crate::model::limits::Limit;
 use crate::model::member::State;
 use crate::model::ring_key::{KeyStep, RingKeyId};
 use crate::model::rumor::RumorKey;
 use crate::model::service::{Hook, ObstacleKind, ServiceState};
+use crate::model::update::UpdateStep;
 
 /// One change and its cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -250,6 +252,19 @@ pub enum EventKind {
         ring_key: RingKeyId,
         /// The runtime's words.
         reason: String,
+    },
+    /// An update of a service of this supervisor took a step.
+    UpdateChanged {
+        /// Which service.
+        service: ServiceName,
+        /// The step.
+        step: UpdateStep,
+        /// The build that it is about; none where it is about no certain one.
+        build: Option<PackageIdent>,
+        /// The build that ran until then.
+        from: Option<PackageIdent>,
+        /// Why, for people.
+        reason: Option<String>,
     },
     /// This node begins to leave the ring.
     Leaving,

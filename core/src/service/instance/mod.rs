@@ -24,6 +24,7 @@
 //!
 //! | steps in | what |
 //! |---|---|
+//! | `build` | which build runs |
 //! | `start` | from wanted to running: package, binds, role, init, process; adoption |
 //! | `run` | beside a process: files, hooks, role, lease |
 //! | `check` | health, and suitability as a leader |
@@ -34,6 +35,7 @@
 mod acting;
 mod adoption;
 mod applied;
+mod build;
 mod check;
 mod checks;
 mod drain;
@@ -315,6 +317,7 @@ impl Instance {
             }
         }
         assert!(!replaced.needs_restart || self.wish.is_stale(), "a process of the old spec is replaced");
+        env.tell(ServiceEvent::Wish { service: self.name.clone() });
         self.publish(env);
     }
 
@@ -356,16 +359,13 @@ impl Instance {
         self.wish.stop(how);
         let reply = Reply::Failed(CommandError::NotStored(String::from(reason)));
         self.wish.answer_when_down(request, reply);
+        env.tell(ServiceEvent::Wish { service: self.name.clone() });
         self.publish(env);
     }
 
     /// Whether the disk has not taken its spec, and is to be tried again.
     pub(super) fn is_to_be_stored(&self, now: Instant) -> bool {
         self.wish.unstored_until().is_some_and(|at| at <= now)
-    }
-
-    pub(super) fn store_again_at(&mut self, at: Instant) {
-        self.wish.store_again_at(at);
     }
 
     fn is_wanted(&self, env: &Env<'_, '_>) -> bool {

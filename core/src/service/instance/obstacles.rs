@@ -38,6 +38,22 @@ impl Obstacles {
         self.0.keys().any(|(other, _)| *other == kind)
     }
 
+    /// What a build is to blame for; disks, keys, the operator's own configuration and the ring are no fault of it.
+    pub(super) fn of_build(&self) -> Option<&str> {
+        let is_its = |kind: &ObstacleKind| {
+            matches!(
+                kind,
+                ObstacleKind::Package
+                    | ObstacleKind::Template
+                    | ObstacleKind::Rights
+                    | ObstacleKind::Spec
+                    | ObstacleKind::Hook
+                    | ObstacleKind::Process
+            )
+        };
+        self.0.iter().find(|((kind, _), _)| is_its(kind)).map(|(_, noted)| noted.what.as_str())
+    }
+
     /// What the ring is told of them: the kinds that keep a service from what its group was given, and that nothing else
     /// that is announced shows.
     pub(super) fn held_back(&self) -> BTreeSet<ObstacleKind> {

@@ -5,7 +5,9 @@ use alloc::string::String;
 use super::{Env, Instance};
 use crate::model::planted::Bug;
 use crate::model::service::ServiceView;
+use crate::model::update::{Subject, UpdateView};
 use crate::service::event::Announcement;
+use crate::service::purpose::Leaving;
 
 impl Instance {
     /// Tells the ring the changes since the last announcement.
@@ -47,6 +49,19 @@ impl Instance {
         self.progress.is_running() && !self.is_draining() && self.spec().maintenance.is_none()
     }
 
+    /// What updates have to know of it.
+    pub(in super::super) fn subject(&self, leaving: Leaving) -> Subject<'_> {
+        let rests = self.progress.is_given_a_rest();
+        Subject {
+            spec: self.spec(),
+            is_wanted: self.wish.is_up() && leaving == Leaving::No,
+            state: self.progress.state(),
+            health: self.health(),
+            health_delay_ms: self.files.package().map_or(0, |package| package.health_delay_ms),
+            fault: self.obstacles.of_build().filter(|_| rests),
+        }
+    }
+
     pub(in super::super) fn view(&self) -> ServiceView {
         let (since, since_wall) = self.progress.since();
         assert!(
@@ -76,6 +91,7 @@ impl Instance {
             waiting_for: self.progress.waiting_for().cloned(),
             hooks: self.hooks.views(),
             obstacles: self.obstacles.views(),
+            update: UpdateView::default(),
         }
     }
 }

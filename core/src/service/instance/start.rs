@@ -70,7 +70,8 @@ impl Instance {
     pub(super) fn prepare_effect(&mut self, env: &Env<'_, '_>) -> Effect {
         let facts = Box::new(self.facts(env));
         assert!(facts.me == env.around.me(), "templates know the member that they are written for");
-        Effect::Prepare { service: self.name.clone(), spec: Box::new(self.spec().clone()), facts }
+        let spec = Box::new(self.exact_spec(env));
+        Effect::Prepare { service: self.name.clone(), spec, facts }
     }
 
     /// Asks for the package that an adopted process was started from.
@@ -92,6 +93,7 @@ impl Instance {
         } else {
             self.written_in_spite_of(&prepared.obstacles, env);
             self.files.prepared(prepared);
+            self.tell_build(&prepared.ident, env);
             self.told.publish();
             self.publish(env);
             assert!(!self.told.is_elsewhere(&self.group), "a service is announced where it is");
@@ -290,8 +292,14 @@ impl Instance {
     pub(super) fn adopt(&mut self, env: &mut Env<'_, '_>) {
         let Some(kept) = self.progress.take_kept() else { return };
         assert!(kept.service == self.name, "a process is adopted by its service");
+        let build = env.around.build(&self.name, &self.spec().ident);
         if mutated!(OtherPackageAdopted, !kept.ident.satisfies(&self.spec().ident), false) {
             self.wish.outdated("its options changed", true);
+        } else if build.is_some_and(|build| build != kept.ident) {
+            // The supervisor ended between its word that another build is to run and the end of this one.
+            self.wish.outdated("another build is to run", true);
+        } else {
+            self.tell_build(&kept.ident, env);
         }
         self.enter(Phase::Spawning { adopted: true }, "its process outlived the last supervisor", env);
         let uptime_ms = env.ctx.wall.as_millis().saturating_sub(kept.since.as_millis());

@@ -11,6 +11,7 @@ use crate::model::io::{Effect, StopSignal};
 use crate::model::mutant::mutated;
 use crate::model::planted::Bug;
 use crate::model::service::DesiredState;
+use crate::model::time::Instant;
 use crate::service::purpose::{Leaving, Purpose};
 
 impl Instance {
@@ -39,6 +40,11 @@ impl Instance {
         let until = env.now() + Duration::from_millis(deadline::ANNOUNCE_MS);
         self.enter(Phase::Stopping { pid, step: Step::Announcing { until } }, reason, env);
         self.shorten_drain(how.drain_timeout_ms, env);
+    }
+
+    /// What the disk did not take is written again then.
+    pub(in super::super) fn store_again_at(&mut self, at: Instant) {
+        self.wish.store_again_at(at);
     }
 
     /// How many commands wait until the service is down.

@@ -26,6 +26,7 @@ use crate::model::exit_status::ExitStatus;
 use crate::model::facts::{GroupConfig, GroupFile, SealedFacts};
 use crate::model::id::InputId;
 use crate::model::id::MemberId;
+use crate::model::ident::PackageIdent;
 use crate::model::io::{Effect, StopSignal};
 use crate::model::lease::Lease;
 use crate::model::limits;
@@ -107,6 +108,8 @@ struct Ring {
     sealed: SealedFacts,
     /// What the last supervisor announced.
     announced: Vec<(ServiceGroup, Topology)>,
+    /// The build that is to run.
+    build: Option<PackageIdent>,
 }
 
 impl Around for Ring {
@@ -138,6 +141,10 @@ impl Around for Ring {
     fn announced(&self, service: &ServiceName) -> Vec<(ServiceGroup, Topology)> {
         let of = |told: &&(ServiceGroup, Topology)| told.0.service() == service.as_str();
         self.announced.iter().filter(of).cloned().collect()
+    }
+
+    fn build(&self, _: &ServiceName, of: &PackageIdent) -> Option<PackageIdent> {
+        self.build.clone().filter(|build| build.satisfies(of))
     }
 
     fn is_told(&self, _: &ServiceGroup) -> bool {
@@ -195,6 +202,7 @@ impl World {
             config: None,
             sealed: SealedFacts::default(),
             announced: Vec::new(),
+            build: None,
         };
         let mut world = Self {
             services: machine(Vec::new(), Vec::new(), Instant::ZERO, &ring),
@@ -282,6 +290,7 @@ impl World {
                 }
                 ServiceEvent::Fitness { .. } => {}
                 ServiceEvent::ActsNoLonger { group } => self.assert_at_rest(&group),
+                ServiceEvent::Build { .. } | ServiceEvent::Wish { .. } => {}
                 ServiceEvent::AllStopped => {
                     assert!(!self.all_stopped, "told twice");
                     assert!(self.processes.is_empty() && self.announced.values().all(|a| !a.initialized));
@@ -299,7 +308,10 @@ impl World {
     fn take_effect(&mut self, id: EffectId, effect: Effect) {
         match &effect {
             Effect::Persist { writes, sync } => {
-                assert!(*sync && writes.len() == 1 && writes[0].table == crate::Table::Service);
+                // What is unloaded takes the record of its builds along.
+                let tables: Vec<crate::Table> = writes.iter().map(|write| write.table).collect();
+                let is_unload = tables == [crate::Table::Service, crate::Table::Build];
+                assert!(*sync && (tables == [crate::Table::Service] || is_unload), "{tables:?}");
             }
             Effect::Prepare { service, facts, .. } if self.processes.contains_key(service) => {
                 assert!(!self.is_starting(service), "{service}: prepared twice at a time");
@@ -355,7 +367,11 @@ impl World {
             }
             Effect::Lease { service, pid, lease } => self.see_lease(service, *pid, lease.as_ref()),
             Effect::EndHooks { service } => self.assert_pointless(service),
-            Effect::Exit(_) | Effect::RingKey(_) => panic!("only the node exits"),
+            Effect::Exit(_)
+            | Effect::RingKey(_)
+            | Effect::LookUp { .. }
+            | Effect::Fetch { .. }
+            | Effect::Preflight { .. } => panic!("only the node exits, and updates ask for builds"),
         }
         assert!(self.outstanding.insert(id, effect).is_none());
     }
@@ -556,7 +572,7 @@ impl World {
     fn result_of(&mut self, id: EffectId, effect: Effect, good: bool) -> EffectResult {
         match effect {
             Effect::Persist { writes, .. } if good => {
-                for write in writes {
+                for write in writes.into_iter().filter(|write| write.table == crate::Table::Service) {
                     match write.value {
                         Some(value) => self.disk.insert(write.key, value),
                         None => self.disk.remove(&write.key),
@@ -906,7 +922,11 @@ fn concerns(effect: &Effect, name: &ServiceName) -> bool {
         | Effect::CheckHealth { service, .. }
         | Effect::CountInflight { service, .. }
         | Effect::Lease { service, .. } => service == name,
-        Effect::Exit(_) | Effect::RingKey(_) => false,
+        Effect::Exit(_)
+        | Effect::RingKey(_)
+        | Effect::LookUp { .. }
+        | Effect::Fetch { .. }
+        | Effect::Preflight { .. } => false,
     }
 }
 

@@ -204,6 +204,7 @@ pub fn change(update: &message::SvcUpdate) -> Result<SpecChange, NetErr> {
         shutdown_timeout_ms: update.shutdown_timeout.map(|seconds| Some(u64::from(seconds) * 1000)),
         health_check_interval_ms: update.health_check_interval.map(interval_ms),
         quorum: update.quorum.map(|size| Some(size).filter(|size| *size > 0)),
+        to: None,
     })
 }
 

@@ -60,6 +60,10 @@ impl Packages for Scripts {
         prepare(&self.0, spec)
     }
 
+    fn newest(&self, _: &PackageIdent) -> Result<Option<PackageIdent>, Obstacle> {
+        Ok(None)
+    }
+
     fn render(&self, name: &ServiceName, _: &Facts) -> Result<(Rendered, ServicePlan), Obstacle> {
         let plan = plan(&self.0, self.0.join(name.as_str()));
         Ok((Rendered::default(), plan))

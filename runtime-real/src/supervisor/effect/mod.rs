@@ -1,5 +1,6 @@
 //! Carries out a node's effects on this host, away from the loop. Reports each result, and decides nothing.
 
+mod builds;
 mod checkup;
 mod hook;
 mod preparing;
@@ -391,6 +392,9 @@ impl Effects for HostEffects {
                 self.processes.adopt(id, service, pid);
             }
             Effect::RingKey(work) => self.work_with_key(id, work),
+            effect @ (Effect::LookUp { .. } | Effect::Fetch { .. } | Effect::Preflight { .. }) => {
+                builds::begin(id, effect, &self.packages, &self.done);
+            }
             Effect::Lease { service, pid, lease } => {
                 let lease = lease.map(|lease| self.since_boot(&lease));
                 self.processes.lease(id, &service, pid, lease.as_ref());

@@ -3,6 +3,7 @@
 
 use annulus_core::{
     ElectionEvent, Event, EventKind, FieldValue, FieldVisitor, KeyStep, RumorKey, ServiceState, State,
+    UpdateStep,
 };
 use tracing::callsite::{DefaultCallsite, Identifier};
 use tracing::field::{DisplayValue, FieldSet, Value, display};
@@ -75,7 +76,11 @@ fn level(kind: &EventKind) -> Level {
         EventKind::RingKeyChanged { step: KeyStep::Missing, .. } | EventKind::RingKeyFailed { .. } => {
             Level::WARN
         }
-        EventKind::RingKeyChanged { .. } => Level::INFO,
+        EventKind::UpdateChanged {
+            step: UpdateStep::RolledBack | UpdateStep::Refused | UpdateStep::HeldBack | UpdateStep::Failed,
+            ..
+        } => Level::WARN,
+        EventKind::RingKeyChanged { .. } | EventKind::UpdateChanged { .. } => Level::INFO,
         EventKind::PersistFailed { .. }
         | EventKind::IdentityConflict { .. }
         | EventKind::IdentityRunsTwice { .. } => Level::ERROR,

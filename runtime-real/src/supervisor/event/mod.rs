@@ -4,6 +4,7 @@ mod election;
 mod json;
 mod log;
 mod sentence;
+mod update;
 
 pub use json::to_json;
 pub use log::log;

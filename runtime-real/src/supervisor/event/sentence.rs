@@ -8,7 +8,7 @@ use annulus_core::{
     ObstacleKind, Refusal, RingKeyId, RumorKey, ServiceName, StampFault, State, Why,
 };
 
-use super::election;
+use super::{election, update};
 
 /// The first eight digits of a member id: enough to tell members apart in a sentence.
 #[must_use]
@@ -126,6 +126,9 @@ pub fn sentence(kind: &EventKind, names: Names<'_>) -> String {
         EventKind::RingKeyChanged { ring_key, step, by } => key_step(ring_key, *step, by.as_ref().map(names)),
         EventKind::RingKeyFailed { ring_key, reason } => {
             format!("the ring's key {} gets no further here: {reason}", revision(ring_key))
+        }
+        EventKind::UpdateChanged { service, step, build, from, reason } => {
+            update::sentence(service, *step, (build.as_ref(), from.as_ref()), reason.as_deref())
         }
         EventKind::Leaving => "this supervisor begins to leave the ring".to_owned(),
         EventKind::Election { election: id, term, what } => election::sentence(id, *term, what, names),

@@ -225,6 +225,7 @@ impl Trace {
             | Told::Asked { .. }
             | Told::Reply { .. }
             | Told::BeyondLimit { .. }
+            | Told::Build { .. }
             | Told::HookBegan { .. }
             | Told::Confirmed { .. }
             | Told::HookEnded { .. }

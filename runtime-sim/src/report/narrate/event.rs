@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 
-use annulus_core::{Event, EventKind, Instant, KeyStep, Refusal, RumorKey, ServiceName, ServiceState, State};
+use annulus_core::{
+    Event, EventKind, Instant, KeyStep, PackageIdent, Refusal, RumorKey, ServiceName, ServiceState, State,
+    UpdateStep,
+};
 
 use super::{FailedProbe, Narrator};
 use crate::action::HostId;
@@ -116,6 +119,9 @@ impl Narrator {
             | EventKind::IdentityTakenOver { .. }
             | EventKind::RingKeyChanged { .. }
             | EventKind::RingKeyFailed { .. } => return self.of_itself(name, kind),
+            EventKind::UpdateChanged { service, step, build, from, reason } => {
+                update(name, service, *step, (build.as_ref(), from.as_ref()), reason.as_deref())
+            }
             EventKind::Leaving => format!("{name} tells the ring that it leaves."),
             EventKind::Started { .. }
             | EventKind::RumorAccepted { .. }
@@ -179,6 +185,30 @@ impl Narrator {
             (_, None) => format!("{service} is no longer loaded on {name}{because}."),
         };
         self.say(at, &text);
+    }
+}
+
+fn update(
+    name: &str,
+    service: &ServiceName,
+    step: UpdateStep,
+    (build, from): (Option<&PackageIdent>, Option<&PackageIdent>),
+    reason: Option<&str>,
+) -> String {
+    let short = |ident: &PackageIdent| ident.version().unwrap_or_default().to_owned();
+    let what = build.map_or_else(|| String::from("another build"), short);
+    let before = from.map_or_else(String::new, |from| format!(" instead of {}", short(from)));
+    let why = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+    match step {
+        UpdateStep::Seen => format!("{name} finds {what} for {service}{before}."),
+        UpdateStep::Ordered => format!("an operator orders {what} for {service} on {name}{before}."),
+        UpdateStep::Fetched => format!("{name} has {what} for {service} on its disk."),
+        UpdateStep::Begun => format!("{service} on {name} is to run {what}{before}."),
+        UpdateStep::Done => format!("{service} on {name} runs {what}, which has proved itself."),
+        UpdateStep::RolledBack => format!("{service} on {name} goes back to {what}{before}{why}."),
+        UpdateStep::Refused => format!("{name} does not try {what} for {service} any more{why}."),
+        UpdateStep::HeldBack => format!("{what} of {service} does not fit on {name} and waits{why}."),
+        UpdateStep::Failed => format!("{name} cannot get {what} for {service} and tries again{why}."),
     }
 }
 

@@ -119,6 +119,7 @@ impl Narrator {
             }
             What::Confirmed { host, key, version, on } => self.confirmed(at, *host, key, *version, on),
             What::Asked { .. }
+            | What::Build { .. }
             | What::ProcessStarted { .. }
             | What::ProcessSignalled { .. }
             | What::Restored { .. }

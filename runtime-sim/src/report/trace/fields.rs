@@ -4,7 +4,7 @@
 use annulus_core::{Channel, FieldReader, FieldValue, FieldVisitor, State, StopSignal};
 use serde_json::{Map, Value};
 
-use crate::engine::record::{DropReason, StopReason};
+use crate::engine::record::{BuildFact, DropReason, StopReason};
 
 /// The fields of an event, or of a value in it, as an object.
 #[derive(Default)]
@@ -202,7 +202,7 @@ macro_rules! words {
     )*};
 }
 
-words!(Channel, DropReason, State, StopReason, StopSignal);
+words!(BuildFact, Channel, DropReason, State, StopReason, StopSignal);
 
 /// Words of a fixed set.
 pub(super) mod word {

@@ -4,12 +4,13 @@
 //! whole events are the core's types; hosts go by their names.
 
 use annulus_core::{
-    Channel, Event, ExitStatus, Hook, MemberId, RumorKey, ServiceGroup, ServiceName, State, StopSignal,
+    Channel, Event, ExitStatus, Hook, MemberId, PackageIdent, RumorKey, ServiceGroup, ServiceName, State,
+    StopSignal,
 };
 use serde::{Deserialize, Serialize};
 
 use super::fields::{event, key, text, word};
-use crate::engine::record::{DropReason, StopReason};
+use crate::engine::record::{BuildFact, DropReason, StopReason};
 
 /// Nanoseconds of the world's time.
 pub type Nanos = u64;
@@ -89,6 +90,13 @@ pub enum Told {
         #[serde(with = "text")]
         service: ServiceName,
         pid: u32,
+    },
+    Build {
+        host: String,
+        #[serde(with = "text")]
+        build: PackageIdent,
+        #[serde(with = "word")]
+        fact: BuildFact,
     },
     ProcessSignalled {
         host: String,

@@ -51,6 +51,9 @@ fn told(scene: &dyn Scene, what: &What) -> Told {
             held: Held { key: key.clone(), version: *version },
             on: on.iter().map(name).collect(),
         },
+        What::Build { host, build, fact } => {
+            Told::Build { host: name(host), build: build.clone(), fact: *fact }
+        }
         What::ProcessStarted { .. }
         | What::ProcessSignalled { .. }
         | What::ProcessExited { .. }

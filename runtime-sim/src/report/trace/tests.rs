@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use annulus_core::{
     Cause, Channel, ElectionEvent, ElectionId, ElectionPurpose, Event, EventId, EventKind, FileName, Hook,
     Incarnation, InputId, KeyStep, LeaseEnd, MemberId, ObstacleKind, Refusal, RingKeyId, RumorKey,
-    ServiceGroup, ServiceName, ServiceState, StampFault, State, Why, limits::Limit,
+    ServiceGroup, ServiceName, ServiceState, StampFault, State, UpdateStep, Why, limits::Limit,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -211,6 +211,21 @@ fn kind(name: &str) -> BoxedStrategy<EventKind> {
                     obstacle,
                     hook,
                     what,
+                })
+                .boxed()
+        }
+        "update_changed" => {
+            let build = || {
+                prop::option::of("acme/web/[0-9]{1,2}\\.[0-9]{1,2}/20260101000000")
+                    .prop_map(|ident| ident.map(|ident| ident.parse().expect("valid")))
+            };
+            (service(), select(&UpdateStep::ALL[..]), build(), build(), prop::option::of(words()))
+                .prop_map(|(service, step, build, from, reason)| EventKind::UpdateChanged {
+                    service,
+                    step,
+                    build,
+                    from,
+                    reason,
                 })
                 .boxed()
         }
