@@ -55,6 +55,13 @@ const fn seeds_max(bug: Bug) -> Option<u64> {
         | Bug::HearsayBelieved
         | Bug::UnaskedBelieved
         | Bug::LeaveUnsigned
+        | Bug::NewestAtStart
+        | Bug::ReplacedUnstored
+        | Bug::MisfitsIgnored
+        | Bug::RefusedTriedAgain
+        | Bug::FailedBuildStays
+        | Bug::ProvedByRunning
+        | Bug::LostCountsAsFailed
         | Bug::StallUnnoticed
         | Bug::OfferedKeyUsed
         | Bug::RetiredKeyDropped

@@ -123,6 +123,17 @@ fn key(service: &ServiceName) -> Vec<u8> {
     service.as_str().as_bytes().to_vec()
 }
 
+impl Write {
+    /// For a row of [`Table::Build`]: the builds that it stores. None for rows of other tables, and for one that deletes.
+    ///
+    /// # Errors
+    /// The row is not one that the core writes.
+    pub fn builds(&self) -> Option<Result<Builds, DecodeError>> {
+        let value = self.value.as_deref().filter(|_| self.table == Table::Build)?;
+        Some(decode(&self.key, value))
+    }
+}
+
 /// Reads a row of the table back.
 ///
 /// # Errors

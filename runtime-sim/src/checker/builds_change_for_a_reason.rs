@@ -27,6 +27,8 @@ pub struct BuildsChangeForAReason {
     /// What each host has installed, and what was tried there: whether it fits.
     installed: BTreeSet<(HostId, PackageIdent)>,
     fits: BTreeMap<(HostId, PackageIdent), bool>,
+    /// What the disk of each host had to run at some time.
+    recorded: BTreeSet<(HostId, PackageIdent)>,
     published: BTreeSet<PackageIdent>,
     /// What was there to be followed at some time, of each package.
     promoted: BTreeSet<PackageIdent>,
@@ -45,6 +47,8 @@ struct Seen {
     ordered: BTreeSet<PackageIdent>,
     /// Builds that failed, as its supervisor says, and may not start again.
     refused: BTreeSet<PackageIdent>,
+    /// Whether its last process was told to end, or ended, since it started; and what the disk had to run by then.
+    ready: Option<BTreeSet<PackageIdent>>,
     /// It is loaded anew, or its disk is: the next process may be of any build.
     is_new: bool,
 }
@@ -138,12 +142,27 @@ impl BuildsChangeForAReason {
                 return text("although it was not tried there, or does not fit");
             }
         }
+        let ready = seen.ready.take();
+        if is_other && !seen.is_new {
+            let was_recorded = ready.is_none_or(|ready| ready.contains(build));
+            if seen.before.as_ref() != Some(build) && !was_recorded {
+                return text("and what ran before was ended before the disk had that");
+            }
+        }
         if is_other || last.is_none() {
             seen.before = last.map(|(build, _)| build);
             seen.last = Some((build.clone(), at));
         }
         seen.is_new = false;
         Ok(())
+    }
+
+    /// A process is told to end, or has ended.
+    fn ends(&mut self, host: HostId, service: &str) {
+        let of = |(at, build): &&(HostId, PackageIdent)| *at == host && build.name() == service;
+        let recorded: BTreeSet<PackageIdent> =
+            self.recorded.iter().filter(of).map(|(_, build)| build.clone()).collect();
+        self.service(host, service).ready.get_or_insert(recorded);
     }
 
     /// A host loses power: what was started a moment ago may not be on its disk.
@@ -175,8 +194,12 @@ impl Checker for BuildsChangeForAReason {
                 BuildFact::Installed => drop(self.installed.insert((*host, build.clone()))),
                 BuildFact::Fits => drop(self.fits.insert((*host, build.clone()), true)),
                 BuildFact::Misfits => drop(self.fits.insert((*host, build.clone()), false)),
+                BuildFact::Recorded => drop(self.recorded.insert((*host, build.clone()))),
                 BuildFact::Started => return self.started(record.at, *host, build),
             },
+            What::ProcessSignalled { host, service, .. } | What::ProcessExited { host, service, .. } => {
+                self.ends(*host, service.as_str());
+            }
             What::HostStopped { host, why: StopReason::Crashed } => self.lost_power(record.at, *host),
             What::Event { host, event } => {
                 if let EventKind::UpdateChanged {
@@ -238,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_build_starts_where_it_is_fits_and_has_a_reason() {
-        use BuildFact::{Fits, Installed, Misfits, Started};
+        use BuildFact::{Fits, Installed, Misfits, Recorded, Started};
         let first = fact("1.0.0", Started);
         let way = |steps: &[Record]| run(&[&[publish("1.1"), first.clone()][..], steps].concat());
         let good =

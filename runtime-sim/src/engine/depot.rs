@@ -315,6 +315,17 @@ impl<D: Deed> World<D> {
         EffectResult::Preflighted { misfits }
     }
 
+    /// A write is on the disk, which may say which build is to run.
+    pub(crate) fn builds_are_recorded(&mut self, host: u32, id: EffectId) {
+        let recording = &mut self.hosts[host as usize].rest.recording;
+        let (stored, waiting) = std::mem::take(recording).into_iter().partition(|(of, _)| *of == id);
+        *recording = waiting;
+        let stored: Vec<(EffectId, PackageIdent)> = stored;
+        for (_, build) in stored {
+            self.note_build(host, build, BuildFact::Recorded);
+        }
+    }
+
     pub(crate) fn note_build(&mut self, host: u32, build: PackageIdent, fact: BuildFact) {
         self.note(Recording::Events, || What::Build { host: HostId(host), build, fact });
     }

@@ -65,6 +65,9 @@ impl<D: Deed> World<D> {
             let failed = EffectResult::PersistFailed(reason.to_owned());
             return self.after(times::SYNC, index, Work::Answer(id, failed));
         }
+        let runs = writes.iter().filter_map(|write| write.builds()?.ok()?.runs().cloned());
+        let recording: Vec<_> = runs.map(|build| (id, build)).collect();
+        self.hosts[index as usize].rest.recording.extend(recording);
         let keep = self.keep_disks;
         let disk = &mut self.hosts[index as usize].rest.disk;
         match (keep, sync) {

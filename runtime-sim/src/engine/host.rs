@@ -141,6 +141,8 @@ pub(crate) struct Rest {
     pub files: BTreeMap<ServiceName, Files>,
     /// Builds that are on its disk beside the first of each package.
     pub installed: BTreeSet<PackageIdent>,
+    /// Builds that are to run as soon as a write is on the disk.
+    pub recording: Vec<(EffectId, PackageIdent)>,
     /// The key files of its host.
     pub ring_keys: BTreeSet<RingKeyId>,
     /// Its member was banned and knows it: starting it again would be of no use.
@@ -174,6 +176,7 @@ impl Host {
                 packages: BTreeMap::new(),
                 files: BTreeMap::new(),
                 installed: BTreeSet::new(),
+                recording: Vec::new(),
                 ring_keys: spec.key_revision.map(keys::key).into_iter().collect(),
                 departed: false,
                 crash_at_sync: false,

@@ -67,6 +67,7 @@ impl<D: Deed> World<D> {
     pub(crate) fn supervisor_is_gone(&mut self, host: u32, why: StopReason) {
         let rest = &mut self.hosts[host as usize].rest;
         rest.held_up.clear();
+        rest.recording.clear();
         rest.guards.tell_no_more();
         if why == StopReason::Killed {
             self.hosts[host as usize].rest.hooks.orphan_all();

@@ -30,13 +30,15 @@ pub enum BuildFact {
     Fits,
     /// It was tried, and cannot.
     Misfits,
+    /// The disk has it that this build is to run.
+    Recorded,
     /// A process of it started.
     Started,
 }
 
 impl BuildFact {
     /// Every one.
-    pub const ALL: [Self; 4] = [Self::Installed, Self::Fits, Self::Misfits, Self::Started];
+    pub const ALL: [Self; 5] = [Self::Installed, Self::Fits, Self::Misfits, Self::Recorded, Self::Started];
 
     /// The word for it.
     #[must_use]
@@ -45,6 +47,7 @@ impl BuildFact {
             Self::Installed => "installed",
             Self::Fits => "fits",
             Self::Misfits => "misfits",
+            Self::Recorded => "recorded",
             Self::Started => "started",
         }
     }

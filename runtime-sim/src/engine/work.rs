@@ -163,6 +163,7 @@ impl<D: Deed> World<D> {
                 if self.keep_disks {
                     self.hosts[host as usize].rest.disk.sync_done(id);
                 }
+                self.builds_are_recorded(host, id);
                 self.arrive(host, Arrival::Effect(id, EffectResult::Persisted));
             }
             Work::Write(writing) => self.written(host, writing),

@@ -127,9 +127,7 @@ pub fn sentence(kind: &EventKind, names: Names<'_>) -> String {
         EventKind::RingKeyFailed { ring_key, reason } => {
             format!("the ring's key {} gets no further here: {reason}", revision(ring_key))
         }
-        EventKind::UpdateChanged { service, step, build, from, reason } => {
-            update::sentence(service, *step, (build.as_ref(), from.as_ref()), reason.as_deref())
-        }
+        EventKind::UpdateChanged { .. } => update::sentence(kind),
         EventKind::Leaving => "this supervisor begins to leave the ring".to_owned(),
         EventKind::Election { election: id, term, what } => election::sentence(id, *term, what, names),
     }

@@ -1,17 +1,13 @@
 //! Updates of services in sentences.
 
-use annulus_core::{PackageIdent, ServiceName, UpdateStep};
+use annulus_core::{EventKind, UpdateStep};
 
-/// The sentence for a step of an update.
-pub(super) fn sentence(
-    service: &ServiceName,
-    step: UpdateStep,
-    (build, from): (Option<&PackageIdent>, Option<&PackageIdent>),
-    reason: Option<&str>,
-) -> String {
-    let what = build.map_or_else(|| "a newer build".to_owned(), ToString::to_string);
-    let why = reason.map_or_else(String::new, |reason| format!(": {reason}"));
-    let before = from.map_or_else(String::new, |from| format!(" in the place of {from}"));
+/// The sentence for a step of an update; empty for other events.
+pub(super) fn sentence(kind: &EventKind) -> String {
+    let EventKind::UpdateChanged { service, step, build, from, reason } = kind else { return String::new() };
+    let what = build.as_ref().map_or_else(|| "a newer build".to_owned(), ToString::to_string);
+    let why = reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+    let before = from.as_ref().map_or_else(String::new, |from| format!(" in the place of {from}"));
     match step {
         UpdateStep::Seen => format!("{what} is there for {service}{before}"),
         UpdateStep::Ordered => format!("an operator ordered {what} for {service}{before}"),

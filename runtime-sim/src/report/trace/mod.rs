@@ -16,7 +16,7 @@
 //! | `holds` | `host`, `rumor`: its kind, with its key as in an event, `version`: the accepted one |
 //! | `confirmed` | `host`, a version as in `holds`, `on`: an operator that waits was told that it is in effect there |
 //! | `process_started` | `host`, `service`, `pid` |
-//! | `build` | `host`, `build`, `fact`: `installed`, `fits`, `misfits`, `started`: what became of a build there |
+//! | `build` | `host`, `build`, `fact`: `installed`, `fits`, `misfits`, `recorded`: it is to run, by the disk, `started`: what became of a build there |
 //! | `process_signalled` | `host`, `service`, `pid`, `signal`, `accepting`: whether its supervisor says that it takes work, `unaware`: the supervisors that were not told otherwise |
 //! | `process_exited` | `host`, `service`, `pid`, `status` |
 //! | `lease_ran_out` | `host`, `service`, `pid`: its guard kills it |
