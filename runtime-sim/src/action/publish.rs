@@ -34,7 +34,7 @@ pub(crate) struct Form {
     publish: Spanned<String>,
     version: Option<Spanned<String>>,
     is: Option<Spanned<Is>>,
-    after: Option<Spanned<Time>>,
+    lives: Option<Spanned<Time>>,
 }
 
 /// The word for how a build behaves.
@@ -85,8 +85,8 @@ impl Room for Publish {
 
     const WORD: Word = Word {
         key: "publish",
-        beside: "`version` (required); `is`: `good` (the default), `crashing`, `never-well`, `dying` with `after`, `needs-config`: it fits once its group has configuration, or `forged`: its signature is wrong",
-        example: "publish = \"web\", version = \"1.1\", is = \"dying\", after = \"1min\"",
+        beside: "`version` (required); `is`: `good` (the default), `crashing`, `never-well`, `dying` with `lives`, `needs-config`: it fits once its group has configuration, or `forged`: its signature is wrong",
+        example: "publish = \"web\", version = \"1.1\", is = \"dying\", lives = \"1min\"",
         doc: "a build of a package comes into the depot",
     };
 
@@ -99,7 +99,7 @@ impl Room for Publish {
             Is::NeverWell => BuildKind::NeverWell,
             Is::NeedsConfig => BuildKind::Needs,
             Is::Forged => BuildKind::Forged,
-            Is::Dying => match reading.required(form.publish.span(), form.after, "after = \"1min\"") {
+            Is::Dying => match reading.required(form.publish.span(), form.lives, "lives = \"1min\"") {
                 Some(Time(after)) => BuildKind::Dies(after),
                 None => return Vec::new(),
             },
@@ -119,7 +119,7 @@ impl Room for Publish {
         };
         text.extend(is.map(|is| format!("\nis = {is:?}")));
         if let BuildKind::Dies(after) = self.kind {
-            text.push_str(&format!("\nafter = {}", text::time(after)));
+            text.push_str(&format!("\nlives = {}", text::time(after)));
         }
         text
     }

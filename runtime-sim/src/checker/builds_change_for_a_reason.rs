@@ -264,8 +264,21 @@ mod tests {
         use BuildFact::{Fits, Installed, Misfits, Recorded, Started};
         let first = fact("1.0.0", Started);
         let way = |steps: &[Record]| run(&[&[publish("1.1"), first.clone()][..], steps].concat());
-        let good =
-            [load(true), promote("1.1"), fact("1.1", Installed), fact("1.1", Fits), fact("1.1", Started)];
+        let ended = at(
+            6,
+            What::ProcessExited {
+                host: HOST,
+                service: "web".parse().expect("a name"),
+                pid: 7,
+                status: annulus_core::ExitStatus::Signal(15),
+            },
+        );
+        let (installed, fits) = (fact("1.1", Installed), fact("1.1", Fits));
+        let (recorded, started) = (fact("1.1", Recorded), fact("1.1", Started));
+        let good = [load(true), promote("1.1"), installed, fits, recorded, ended, started];
+        let mut early = good.clone();
+        early.swap(4, 5);
+        assert!(way(&early).expect_err("it has to fire").contains("before the disk"));
         assert_eq!(way(&good), Ok(()));
         assert!(way(&good[2..]).is_err(), "it is followed by none");
         let absent = [load(true), promote("1.1"), fact("1.1", Fits), fact("1.1", Started)];

@@ -178,6 +178,23 @@ fn of_members(name: &str) -> Option<BoxedStrategy<EventKind>> {
     })
 }
 
+/// Any step of an update.
+fn update_changed() -> BoxedStrategy<EventKind> {
+    let build = || {
+        prop::option::of("acme/web/[0-9]{1,2}\\.[0-9]{1,2}/20260101000000")
+            .prop_map(|ident| ident.map(|ident| ident.parse().expect("valid")))
+    };
+    (service(), select(&UpdateStep::ALL[..]), build(), build(), prop::option::of(words()))
+        .prop_map(|(service, step, build, from, reason)| EventKind::UpdateChanged {
+            service,
+            step,
+            build,
+            from,
+            reason,
+        })
+        .boxed()
+}
+
 /// Any event of this kind.
 fn kind(name: &str) -> BoxedStrategy<EventKind> {
     if let Some(strategy) = of_members(name) {
@@ -214,21 +231,7 @@ fn kind(name: &str) -> BoxedStrategy<EventKind> {
                 })
                 .boxed()
         }
-        "update_changed" => {
-            let build = || {
-                prop::option::of("acme/web/[0-9]{1,2}\\.[0-9]{1,2}/20260101000000")
-                    .prop_map(|ident| ident.map(|ident| ident.parse().expect("valid")))
-            };
-            (service(), select(&UpdateStep::ALL[..]), build(), build(), prop::option::of(words()))
-                .prop_map(|(service, step, build, from, reason)| EventKind::UpdateChanged {
-                    service,
-                    step,
-                    build,
-                    from,
-                    reason,
-                })
-                .boxed()
-        }
+        "update_changed" => update_changed(),
         "statement_refused" => (address(), prop::option::of(member()), any_key(), select(&Refusal::ALL[..]))
             .prop_map(|(from, author, key, refusal)| EventKind::StatementRefused {
                 from,
