@@ -303,7 +303,7 @@ async fn supervise(
         datagrams,
         listener,
         gate,
-        effects: effects.with_keys(keyed.keeper.clone()),
+        effects: effects.with_keys(keyed.keeper.clone()).with_depots(root),
         done: results,
     };
     let (driver, handle) = Driver::new(parts);

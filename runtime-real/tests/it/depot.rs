@@ -466,3 +466,39 @@ fn a_supervisor_serves_a_depot_beside_its_work() {
     assert_eq!(get(supervisor.http, "/v1/depot/pkgs/test/web", &[]).json()["total_count"], 1);
     assert_eq!(supervisor.get("/ready").status, 200);
 }
+
+#[test]
+fn a_promotion_replaces_what_runs_at_once_and_a_bad_one_is_taken_back() {
+    let depot = Depot::start(&[]);
+    let (old, _) = depot.upload("1.0.0", "exec sleep 1000");
+    depot.certify();
+    depot.promote(&old, "stable");
+    let supervisor = Supervisor::start(&[]);
+    let (code, _, error) =
+        supervisor.run(&["svc", "load", "test/web", "--strategy", "at-once", "--url", &depot.url()]);
+    assert_eq!(code, 0, "{error}");
+    let runs = |ident: &str| {
+        let service = supervisor.json("/services/web/default");
+        let is_up = service["process"]["state"] == "up" && service["pkg"]["ident"] == ident;
+        (is_up && service["update"]["on_trial"] == false).then_some(service)
+    };
+    eventually("the first build has proved itself", || runs(&old));
+    let (new, _) = depot.upload("1.1.0", "exec sleep 1000");
+    depot.promote(&new, "stable");
+    eventually("the promotion has reached it", || runs(&new));
+
+    let (bad, _) = depot.upload("1.2.0", "exit 7");
+    depot.promote(&bad, "stable");
+    let service = eventually("the bad build is refused, and the one before runs", || {
+        runs(&new).filter(|service| service["update"]["refused"]["ident"] == bad.as_str())
+    });
+    assert_eq!(service["update"]["channel"]["ident"], bad.as_str(), "{}", service["update"]);
+    let (_, out, _) = supervisor.run(&["svc", "status"]);
+    assert!(out.contains("is not tried again here"), "{out}");
+
+    let (code, _, error) = supervisor.run(&["svc", "update", "test/web", "--to", &old]);
+    assert_eq!(code, 0, "{error}");
+    eventually("the order is carried out", || runs(&old));
+    let (code, _, error) = supervisor.run(&["svc", "update", "test/web", "--to", "test/web"]);
+    assert!(code == 2 && error.contains("with version and release"), "{error}");
+}

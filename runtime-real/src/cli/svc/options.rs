@@ -18,8 +18,8 @@ pub(in crate::cli) struct SpecOptions {
     /// The channel from which the package and its updates come [default: HAB_BLDR_CHANNEL, else stable]
     #[arg(long, value_name = "CHANNEL", value_parser = no_option, help_heading = "Service")]
     channel: Option<String>,
-    /// Address of the depot from which the package is brought where it is not installed, and its updates [default: HAB_BLDR_URL,
-    /// else https://bldr.habitat.sh for updates]
+    /// Address of the depot from which the package is brought where it is not installed, and its updates [default: HAB_BLDR_URL
+    /// of this command for the package, of the supervisor for updates; without it no depot is asked]
     #[arg(short, long, value_name = "URL", value_parser = no_option, help_heading = "Service")]
     url: Option<String>,
     /// The service group's name, also as SERVICE.GROUP [default: default]
@@ -156,6 +156,7 @@ impl SpecOptions {
             update_condition: self.update_condition.and_then(convert::condition_number),
             config_from: self.config_from()?,
             quorum: self.quorum,
+            to: None,
         })
     }
 

@@ -156,6 +156,7 @@ fn notes(status: &ServiceStatus) -> Vec<String> {
     {
         notes.push(format!("{ident}: waits for {what}"));
     }
+    notes.extend(status.updates.iter().map(|what| format!("{ident}: {what}")));
     if let Some(reason) = &status.maintenance {
         notes.push(format!("{ident}: takes no new work, in maintenance: {reason}"));
     } else if status.draining == Some(true) && state(status) == "up" {
@@ -237,6 +238,7 @@ fn service_json(status: &ServiceStatus) -> Value {
         "accepting": status.accepting,
         "draining": status.draining,
         "maintenance": status.maintenance,
+        "updates": status.updates,
         "role": status.role,
         "waiting_for": status.waiting_for,
         "restarts": status.restarts,

@@ -204,7 +204,7 @@ pub fn change(update: &message::SvcUpdate) -> Result<SpecChange, NetErr> {
         shutdown_timeout_ms: update.shutdown_timeout.map(|seconds| Some(u64::from(seconds) * 1000)),
         health_check_interval_ms: update.health_check_interval.map(interval_ms),
         quorum: update.quorum.map(|size| Some(size).filter(|size| *size > 0)),
-        to: None,
+        to: update.to.as_ref().map(|to| self::ident(Some(to))).transpose()?,
     })
 }
 
@@ -268,7 +268,27 @@ pub fn status(
         capabilities: entry.into_iter().flat_map(|e| e.capabilities.names()).map(str::to_owned).collect(),
         hooks: running_hooks(view, entry, now),
         obstacles: obstacles::of(view, problems).into_iter().map(obstacle).collect(),
+        updates: updates(view),
     }
+}
+
+/// How the updates of a service stand, in words; nothing where there is nothing to say.
+fn updates(view: &ServiceView) -> Vec<String> {
+    let update = &view.update;
+    let mut said = Vec::new();
+    if let (true, Some(runs)) = (update.on_trial, &update.runs) {
+        let back =
+            update.before.as_ref().map(|before| format!("; {before} takes its place again if it fails"));
+        said.push(format!("{runs} is on trial{}", back.unwrap_or_default()));
+    }
+    said.extend(update.waits.clone());
+    said.extend(update.refused.as_ref().map(|refused| {
+        format!(
+            "{} is not tried again here: {}; `annulus svc update --to` tries it",
+            refused.ident, refused.reason
+        )
+    }));
+    said
 }
 
 fn obstacle(obstacle: Obstacle) -> message::Obstacle {

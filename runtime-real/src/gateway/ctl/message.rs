@@ -331,6 +331,9 @@ pub struct SvcUpdate {
     /// Annulus only: how many members an election counts at least; 0 means the default.
     #[prost(uint32, optional, tag = "101")]
     pub quorum: Option<u32>,
+    /// Annulus only: the build that is to run, fully qualified.
+    #[prost(message, optional, tag = "102")]
+    pub to: Option<PackageIdent>,
 }
 
 /// Annulus only: lets a service take no new work.
@@ -512,6 +515,9 @@ pub struct ServiceStatus {
     /// Annulus only: what stands between what is wanted of it and what runs. (117 and 118 were parts of it.)
     #[prost(message, repeated, tag = "119")]
     pub obstacles: Vec<Obstacle>,
+    /// Annulus only: how its updates stand, for people.
+    #[prost(string, repeated, tag = "120")]
+    pub updates: Vec<String>,
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use annulus_core::{
-    DesiredState, Health, MemberId, Node, Rumor, RumorKey, ServiceGroup, ServiceState, ServiceView, UnixTime,
+    DesiredState, Health, MemberId, Node, PackageIdent, Rumor, RumorKey, ServiceGroup, ServiceState,
+    ServiceView, UnixTime, UpdateView,
 };
 use axum::Extension;
 use axum::extract::{Path, State};
@@ -290,9 +291,27 @@ fn entry(config: &Config, local: &Local, view: &ServiceView) -> Value {
         "role": view.role.as_ref().map(convert::role_name),
         "waiting_for": view.waiting_for,
     });
+    entry["update"] = update(&view.update);
     entry["running_hooks"] = running_hooks(config, view);
     entry["obstacles"] = obstacles::to_json(&obstacles::of(view, &config.specs.problems()));
     entry
+}
+
+/// How its updates stand.
+fn update(update: &UpdateView) -> Value {
+    let text = |ident: &Option<PackageIdent>| ident.as_ref().map(ToString::to_string);
+    let found = update.found.as_ref();
+    let head = found.and_then(|found| found.channel.as_ref());
+    json!({
+        "runs": text(&update.runs),
+        "before": text(&update.before),
+        "on_trial": update.on_trial,
+        "ordered": text(&update.ordered),
+        "refused": update.refused.as_ref().map(|refused| json!({ "ident": refused.ident.to_string(), "reason": refused.reason })),
+        "installed": found.and_then(|found| text(&found.local)),
+        "channel": head.map(|head| json!({ "ident": head.ident.to_string(), "number": head.number })),
+        "waits": update.waits,
+    })
 }
 
 fn running_hooks(config: &Config, view: &ServiceView) -> Value {

@@ -18,6 +18,7 @@ use annulus_core::{
 use tokio::sync::{mpsc, watch};
 
 use crate::host::clock::{self, Clock};
+use crate::host::root::Root;
 use crate::launcher::client::Client;
 use crate::launcher::message::{self, Launch, Request};
 use crate::prepare::plan::{Packages, ServicePlan};
@@ -25,6 +26,7 @@ use crate::prepare::untold;
 use crate::supervisor::ledger::Ledger;
 use crate::supervisor::ring_keys::RingKeeper;
 use crate::supervisor::store::Writer;
+use builds::Builds;
 use hook::{Ended, Heard, HookRun, Say};
 use preparing::Preparing;
 use process::Processes;
@@ -62,6 +64,7 @@ pub struct HostEffects {
     adopted: BTreeMap<ServiceName, u32>,
     /// The keys of the ring; none in an open ring.
     keys: Option<RingKeeper>,
+    builds: Builds,
     /// The time of the node in this turn of the loop, and the same in milliseconds since boot. A lease counts from here, because this process may
     /// be stopped for any time before the guard hears of the lease.
     turn: (Instant, u64),
@@ -81,6 +84,7 @@ impl HostEffects {
         let processes = Processes::new(launcher, done.clone());
         Self {
             processes,
+            builds: Builds::new(Arc::clone(&packages), done.clone()),
             packages,
             plans: Arc::default(),
             ledger,
@@ -97,6 +101,13 @@ impl HostEffects {
     #[must_use]
     pub fn with_keys(self, keys: Option<RingKeeper>) -> Self {
         Self { keys, ..self }
+    }
+
+    /// The same with depots, from which packages come to this root.
+    #[must_use]
+    pub fn with_depots(self, root: &Root) -> Self {
+        let builds = self.builds.clone().with_depots(root.clone());
+        Self { builds, ..self }
     }
 
     /// Work with keys waits for the disk.
@@ -393,7 +404,7 @@ impl Effects for HostEffects {
             }
             Effect::RingKey(work) => self.work_with_key(id, work),
             effect @ (Effect::LookUp { .. } | Effect::Fetch { .. } | Effect::Preflight { .. }) => {
-                builds::begin(id, effect, &self.packages, &self.done);
+                self.builds.begin(id, effect);
             }
             Effect::Lease { service, pid, lease } => {
                 let lease = lease.map(|lease| self.since_boot(&lease));
