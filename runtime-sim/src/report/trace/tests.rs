@@ -196,22 +196,6 @@ fn update_changed() -> BoxedStrategy<EventKind> {
 }
 
 /// Any event of this kind.
-fn update_changed() -> BoxedStrategy<EventKind> {
-    let build = || {
-        prop::option::of("acme/web/[0-9]{1,2}\\.[0-9]{1,2}/20260101000000")
-            .prop_map(|ident| ident.map(|ident| ident.parse().expect("valid")))
-    };
-    (service(), select(&UpdateStep::ALL[..]), build(), build(), prop::option::of(words()))
-        .prop_map(|(service, step, build, from, reason)| EventKind::UpdateChanged {
-            service,
-            step,
-            build,
-            from,
-            reason,
-        })
-        .boxed()
-}
-
 fn kind(name: &str) -> BoxedStrategy<EventKind> {
     if let Some(strategy) = of_members(name) {
         return strategy;
