@@ -260,6 +260,7 @@ impl Follow {
             let refused = CommandError::Limit(Limit::ServiceCommands);
             return env.tell(UpdatesEvent::Reply(request, Reply::Failed(refused)));
         }
+        assert!(to.is_fully_qualified(), "an order names one build");
         self.orders.push_back((request, to));
         self.take_order(env);
     }
@@ -475,6 +476,8 @@ impl Follow {
     }
 
     fn begin(&mut self, build: PackageIdent, task: Task, env: &mut Env<'_, '_>) {
+        assert!(matches!(task, Task::Fetch | Task::Preflight), "a build comes by these two steps");
+        assert!(build.is_fully_qualified(), "exactly one build is fetched and tried");
         let service = self.service.clone();
         self.step = Step::Coming { build: build.clone(), task, effect: None };
         env.tell(if task == Task::Fetch {
@@ -500,6 +503,7 @@ impl Follow {
         if at > env.now() || !self.may_look() {
             return;
         }
+        assert!(self.builds.runs.is_some(), "what looks for another build runs one");
         let effect = Effect::LookUp {
             service: self.service.clone(),
             ident: self.way.ident.clone(),

@@ -275,6 +275,7 @@ impl Updates {
         if let Some(follow) = self.follows.get_mut(&service) {
             follow.handle_done(effect, task, result, env!(self, ctx));
         }
+        assert!(!self.effects.contains_key(&effect), "an effect has one result");
         true
     }
 

@@ -67,6 +67,7 @@ impl Trial {
         if planted.has(Bug::ProvedByRunning) {
             return self.well_by.is_some();
         }
+        assert!(self.healthy_since.is_none() || self.well_by.is_some(), "only a process that runs is well");
         self.healthy_since.is_some_and(|since| since + Duration::from_millis(HEALTHY_FOR_MS) <= now)
     }
 

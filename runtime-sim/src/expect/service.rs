@@ -53,7 +53,7 @@ impl Room for Service {
         },
         Word {
             key: "service_down",
-            beside: "`on` (required); `seen_by`: the members that no longer believe in it",
+            beside: "`on` (required); `seen_by`: the members that no longer believe in it; `version` stands beside `service_up` alone",
             example: "service_down = \"web\", on = \"ada\"",
             doc: "it does not run there and, with `seen_by`, those members know of no such service there",
         },

@@ -22,6 +22,8 @@ impl Instance {
 
     /// The effect that tries whether a build could run here.
     pub(in super::super) fn preflight_effect(&self, build: &PackageIdent, env: &Env<'_, '_>) -> Effect {
+        assert!(build.is_fully_qualified(), "exactly one build is tried");
+        assert!(build.service_name() == self.name, "a build belongs to its service");
         let spec = Box::new(ServiceSpec { ident: build.clone(), ..self.spec().clone() });
         Effect::Preflight { service: self.name.clone(), spec, facts: Box::new(self.look_around(env)) }
     }

@@ -86,6 +86,7 @@ impl Follow {
         if self.builds.ordered.as_ref() == Some(build) {
             self.builds.ordered = None;
         }
+        assert!(self.builds.ordered.as_ref() != Some(build), "what is refused is not ordered");
         self.note(env);
     }
 
@@ -103,21 +104,25 @@ impl Follow {
     /// The record once this build is to run.
     pub(super) fn replaced(&self, build: &PackageIdent, env: &Env<'_, '_>) -> Builds {
         let builds = &self.builds;
+        assert!(build.is_fully_qualified(), "exactly one build takes a place");
+        assert!(build.service_name() == self.service, "a build takes the place of one of its own service");
         // What was stopped by an operator is not known to be ill.
         let was_well = !self.is_wanted || self.trial.is_proved(env.now(), env.planted);
         let before = if was_well { builds.runs.clone() } else { builds.before.clone() };
         let ordered = builds.ordered.as_ref() == Some(build);
         let over = |found| rule::target(builds, self.way.condition, found, true).cloned();
         let chosen = Chosen { over: self.found.as_ref().and_then(over).filter(|over| over != build) };
-        let runs = Some(build.clone());
-        Builds {
+        let next = Builds {
             before: before.filter(|before| before != build),
-            runs,
+            runs: Some(build.clone()),
             on_trial: true,
             ordered: builds.ordered.clone().filter(|ordered| ordered != build),
             chosen: ordered.then_some(chosen),
             ..builds.clone()
-        }
+        };
+        assert!(next.before != next.runs, "a build goes back to another one");
+        assert!(next.ordered != next.runs, "an order that is carried out is no order any more");
+        next
     }
 
     pub(super) fn stored(&mut self, effect: EffectId, result: &EffectResult, env: &mut Env<'_, '_>) {
