@@ -108,7 +108,11 @@ fn check(origin: &str, channels: &[&str]) -> Result<(), CliError> {
 fn set_all(args: &Two, is_in: bool) -> Result<(), CliError> {
     check(&args.origin, &[&args.from, &args.to])?;
     let client = args.depot.client()?;
-    block_on(async { Ok(client.move_channel(&args.origin, (&args.from, &args.to), is_in).await?) })?;
+    let held_back =
+        block_on(async { Ok(client.move_channel(&args.origin, (&args.from, &args.to), is_in).await?) })?;
+    for line in held_back {
+        eprintln!("warning: left out: {line}");
+    }
     let what = if is_in { "is in" } else { "is not in" };
     output::line(format_args!(
         "all that the channel {} of {} holds {what} {} now",

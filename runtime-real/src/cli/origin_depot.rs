@@ -1,15 +1,17 @@
 //! What a depot has to know of an origin: its keys (`annulus origin key upload|download`), and by one signed list which of them
 //! count, and which key of the depot says what the origin's channels hold (`annulus origin certify`).
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::depot::options::DepotOptions;
 use super::depot::progress::Progress;
 use super::{CliError, Global, block_on, key, output};
 use crate::depot::client::Client;
-use crate::depot::{Error, ListedKey, OriginList, Pins, Report as _, check_origin};
+use crate::depot::{Error, Fetching, ListedKey, OriginList, Pins, check_origin, fingerprint};
 use crate::host::clock;
-use crate::keys::crypto::SecretKey;
+use crate::host::root::Root;
+use crate::keys::crypto::{PublicKey, SecretKey};
 use crate::keys::{KeyCache, KeyFile, KeyId, KeyKind};
 
 /// Keys for a depot.
@@ -43,6 +45,9 @@ pub(super) struct Download {
     /// The newest secret key instead
     #[arg(short, long)]
     secret: bool,
+    /// Trust this key, which was compared with its owner: KEY=FINGERPRINT, as the refusal shows it
+    #[arg(long, value_name = "KEY=FINGERPRINT", conflicts_with = "secret")]
+    trust: Vec<String>,
     #[command(flatten)]
     depot: DepotOptions,
 }
@@ -53,9 +58,12 @@ pub(super) struct Certify {
     /// The origin, whose secret key is on this host
     #[arg(value_name = "ORIGIN")]
     origin: String,
-    /// Let a key count no more: its name and revision; may be repeated
+    /// Let a key count no more: its name and revision; may be repeated. It does not come back by itself
     #[arg(long, value_name = "KEY")]
     remove: Vec<String>,
+    /// Let a key that was removed count again
+    #[arg(long, value_name = "KEY", conflicts_with = "remove")]
+    add: Vec<String>,
     #[command(flatten)]
     depot: DepotOptions,
 }
@@ -103,7 +111,7 @@ fn newest(keys: &KeyCache, origin: &str, kind: KeyKind) -> Result<KeyFile, CliEr
 
 pub(super) fn download(global: &Global, args: &Download) -> Result<(), CliError> {
     check_origin(&args.origin)?;
-    let client = args.depot.client()?;
+    let (root, client) = (global.root()?, args.depot.client()?);
     let text = block_on(async {
         Ok(if args.secret {
             client.secret_key(&args.origin).await?
@@ -123,10 +131,42 @@ pub(super) fn download(global: &Global, args: &Download) -> Result<(), CliError>
         let reason = format!("it gives the key {}, and another was asked for", file.id);
         return Err(Error::Nonsense { url: client.url().to_string(), reason }.into());
     }
-    let imported = key::cache(global)?.import(&text, &from, &[kind])?;
+    let mut note = String::new();
+    if file.kind == KeyKind::SigPublic {
+        let fingerprint = compare(&root, &client, &file, &args.trust)?;
+        note = format!(", fingerprint {fingerprint}");
+    }
+    let imported = KeyCache::new(root.keys()).import(&text, &from, &[kind])?;
     let what = if imported.was_there { "was here already" } else { "is here now" };
-    output::line(format_args!("{}, {}, {what}: {}", imported.id, kind.words(), imported.path.display()));
+    output::line(format_args!(
+        "{}, {}{note}, {what}: {}",
+        imported.id,
+        kind.words(),
+        imported.path.display()
+    ));
     Ok(())
+}
+
+/// Checks that a public key which a depot gives may be trusted here: as the first one of its origin, by the origin's list, or by
+/// an operator who has compared it. Returns its fingerprint.
+fn compare(root: &Root, client: &Client, file: &KeyFile, trusted: &[String]) -> Result<String, CliError> {
+    let mut progress = Progress::default();
+    block_on(async { Ok(Fetching::new(root, client, &mut progress).follow(file.id.name()).await?) })?;
+    let Some(key) = PublicKey::from_bytes(file.bytes()) else {
+        let reason = format!("{} is no key", file.id);
+        return Err(Error::Nonsense { url: client.url().to_string(), reason }.into());
+    };
+    let fingerprint = fingerprint(&key);
+    if Pins::new(root).may_trust(&file.id, &key, trusted)? {
+        return Ok(fingerprint);
+    }
+    let reason = format!(
+        "this host trusts other keys of {}: compare the key with its owner (fingerprint {fingerprint}), then give --trust \
+         {}={fingerprint}",
+        file.id.name(),
+        file.id
+    );
+    Err(Error::Distrusted { url: client.url().to_string(), what: file.id.to_string(), reason }.into())
 }
 
 pub(super) fn certify(global: &Global, args: &Certify) -> Result<(), CliError> {
@@ -134,48 +174,120 @@ pub(super) fn certify(global: &Global, args: &Certify) -> Result<(), CliError> {
     let root = global.root()?;
     let (keys, pins) = (KeyCache::new(root.keys()), Pins::new(&root));
     let client = args.depot.client()?;
-    let (number, count) = block_on(async {
-        let before = follow(&client, &pins, &args.origin).await?;
+    block_on(async {
+        let before = level(&root, &client, &args.origin).await?;
         let channel_key = client.channel_key(&args.origin).await?;
         let (signer, secret) = signer(&keys, &args.origin, before.as_ref())?;
-        let next = next(&keys, args, before.as_ref(), channel_key)?;
-        if !next.0.iter().any(|key| key.id == signer.to_string()) {
+        let (origin_keys, channel_keys) =
+            next(&keys, args, before.as_ref(), &gone(&pins, &args.origin, before.as_ref())?, channel_key)?;
+        if !origin_keys.iter().any(|key| key.id == signer.to_string()) {
             return Err(CliError::Usage(format!("{signer} signs this list, so it has to stay in it")));
         }
-        let number = before.map_or(1, |list| list.number() + 1);
-        let count = next.0.len();
-        let text =
-            OriginList::sign((&args.origin, number), next.0, next.1, (&signer, &secret), clock::wall());
-        client.put_list(&args.origin, text.clone()).await?;
+        let (old_origin, old_channel) =
+            before.as_ref().map(|list| (list.origin_keys(), list.channel_keys())).unwrap_or_default();
+        if let Some(list) = &before
+            && (old_origin, old_channel) == (&origin_keys[..], &channel_keys[..])
+        {
+            output::line(format_args!(
+                "list {} of the keys of {} is at {} already, and there is nothing to change",
+                list.number(),
+                args.origin,
+                client.url()
+            ));
+            return Ok(());
+        }
+        let number = before.as_ref().map_or(1, |list| list.number() + 1);
+        let changes = changes(old_origin, &origin_keys);
+        let count = origin_keys.len();
+        let text = OriginList::sign(
+            (&args.origin, number),
+            origin_keys,
+            channel_keys,
+            (&signer, &secret),
+            clock::wall(),
+        );
+        let held_back = client.put_list(&args.origin, text.clone()).await?;
         pins.accept_list(&args.origin, &text)?.map_err(CliError::Usage)?;
-        Ok((number, count))
-    })?;
-    output::line(format_args!(
-        "list {number} of the keys of {} is at {}: {count} keys sign its packages, and the depot may say what its channels hold",
-        args.origin,
-        client.url()
-    ));
-    Ok(())
+        output::line(format_args!(
+            "list {number} of the keys of {} is at {}: {count} keys sign its packages, and the depot may say what its channels hold",
+            args.origin,
+            client.url()
+        ));
+        changes.iter().for_each(output::line);
+        for line in held_back {
+            eprintln!(
+                "warning: no host installs {line}: promote one that another key has signed, and demote it"
+            );
+        }
+        Ok(())
+    })
 }
 
-/// The newest list that the depot has, where it follows what this host knows.
-async fn follow(client: &Client, pins: &Pins, origin: &str) -> Result<Option<OriginList>, CliError> {
-    let Some(text) = client.list(origin, None).await? else { return Ok(None) };
-    let newest = OriginList::parse(&text)
-        .map_err(|reason| Error::Nonsense { url: client.url().to_string(), reason })?;
-    let first = pins.list(origin)?.map_or(newest.number(), |list| list.number() + 1);
-    let mut progress = Progress::default();
-    for number in first..=newest.number() {
-        let text = client.list(origin, Some(number)).await?.unwrap_or_default();
-        match pins.accept_list(origin, &text)? {
-            Ok(note) => note.iter().for_each(|note| progress.say(note)),
-            Err(reason) => {
-                let (url, what) = (client.url().to_string(), origin.to_owned());
-                return Err(Error::Distrusted { url, what, reason }.into());
+fn changes(before: &[ListedKey], now: &[ListedKey]) -> Vec<String> {
+    let came = now.iter().filter(|key| !before.contains(key));
+    let went = before.iter().filter(|key| !now.contains(key));
+    let came = came.map(|key| format!("{} counts from now on", key.id));
+    came.chain(went.map(|key| format!("{} counts no more", key.id))).collect()
+}
+
+/// Lets the depot and this host know the same lists: brings what the depot has beyond this host's, or gives it those that it
+/// has not seen yet. Returns the newest.
+async fn level(root: &Root, client: &Client, origin: &str) -> Result<Option<OriginList>, CliError> {
+    let pins = Pins::new(root);
+    let (text, own) = (client.list(origin, None).await?, pins.lists(origin)?);
+    let there = match &text {
+        Some(text) => OriginList::parse(text)
+            .map_err(|reason| Error::Nonsense { url: client.url().to_string(), reason })?
+            .number(),
+        None => 0,
+    };
+    let pinned = pins.list(origin)?.map_or(0, |list| list.number());
+    if there > pinned || pinned == 0 {
+        let mut progress = Progress::default();
+        Fetching::new(root, client, &mut progress).follow(origin).await?;
+        return Ok(pins.list(origin)?);
+    }
+    if text.is_some() && own.get(&there) != text.as_ref() {
+        let reason = format!(
+            "its list of keys number {there} is another one than this host knows: one of them was made by another owner of the \
+             origin, or beside another depot"
+        );
+        let (url, what) = (client.url().to_string(), origin.to_owned());
+        return Err(Error::Distrusted { url, what, reason }.into());
+    }
+    for number in there + 1..=pinned {
+        let Some(text) = own.get(&number) else {
+            return Err(CliError::Usage(format!(
+                "{} does not have list {number} of the keys of {origin}, and neither has this host: run this on the host that \
+                 made it",
+                client.url()
+            )));
+        };
+        if number == 1 {
+            let list = OriginList::parse(text).map_err(CliError::Usage)?;
+            let file =
+                list.origin_keys().iter().filter_map(ListedKey::file).find(|key| key.id == *list.signer());
+            if let Some(file) = file {
+                client.put_key(&file.id, file.to_text(), false).await?;
             }
         }
+        client.put_list(origin, text.clone()).await?;
+        output::line(format_args!("list {number} of the keys of {origin} is at {} now, too", client.url()));
     }
     Ok(pins.list(origin)?)
+}
+
+/// The keys that lists named once, and the newest one does not.
+fn gone(pins: &Pins, origin: &str, newest: Option<&OriginList>) -> Result<BTreeSet<String>, CliError> {
+    let mut gone = BTreeSet::new();
+    for text in pins.lists(origin)?.values() {
+        let list = OriginList::parse(text).map_err(CliError::Usage)?;
+        gone.extend(list.origin_keys().iter().map(|key| key.id.clone()));
+    }
+    for key in newest.map(OriginList::origin_keys).unwrap_or_default() {
+        gone.remove(&key.id);
+    }
+    Ok(gone)
 }
 
 /// The newest secret key of this host that the list before names.
@@ -206,17 +318,20 @@ fn signer(
     Ok((id.clone(), secret))
 }
 
-/// The keys of the next list: those of the one before, all public ones of this host, and the depot's.
+/// The keys of the next list: those of the one before, all public ones of this host that were not removed, and the depot's.
 fn next(
     keys: &KeyCache,
     args: &Certify,
     before: Option<&OriginList>,
+    gone: &BTreeSet<String>,
     channel_key: ListedKey,
 ) -> Result<(Vec<ListedKey>, Vec<ListedKey>), CliError> {
     let mut origin_keys = before.map(|list| list.origin_keys().to_vec()).unwrap_or_default();
     for id in keys.revisions(&args.origin, KeyKind::SigPublic)? {
-        let key = ListedKey::new(&id, &keys.origin_public(&id)?);
-        if !origin_keys.contains(&key) {
+        let (name, file) = (id.to_string(), keys.load(&id, KeyKind::SigPublic)?);
+        let Some(public) = PublicKey::from_bytes(file.bytes()) else { continue };
+        let key = ListedKey::new(&id, &public);
+        if !origin_keys.contains(&key) && (!gone.contains(&name) || args.add.contains(&name)) {
             origin_keys.push(key);
         }
     }
@@ -224,14 +339,17 @@ fn next(
     if !channel_keys.contains(&channel_key) {
         channel_keys.push(channel_key);
     }
-    for removed in &args.remove {
-        let known = origin_keys.iter().chain(&channel_keys).any(|key| key.id == *removed);
-        if !known {
-            return Err(CliError::Usage(format!(
-                "{removed} is not in the list of keys of {}, so it cannot be removed",
-                args.origin
-            )));
-        }
+    let is_known = |name: &String| origin_keys.iter().chain(&channel_keys).any(|key| key.id == *name);
+    if let Some(unknown) = args.add.iter().find(|name| !is_known(name)) {
+        return Err(CliError::Usage(format!(
+            "this host has no public key {unknown}: `annulus origin key import` brings it"
+        )));
+    }
+    if let Some(unknown) = args.remove.iter().find(|name| !is_known(name)) {
+        return Err(CliError::Usage(format!(
+            "{unknown} is not in the list of keys of {}, so it cannot be removed",
+            args.origin
+        )));
     }
     let stays = |key: &ListedKey| !args.remove.contains(&key.id);
     origin_keys.retain(stays);

@@ -38,6 +38,6 @@ pub(super) fn write(path: &Path, now: UnixTime, by: &Actor, what: &str, on: &str
         "from": by.from,
     });
     let mut options = OpenOptions::new();
-    let mut file = options.append(true).create(true).mode(0o644).open(path).map_err(Error::io(path))?;
+    let mut file = options.append(true).create(true).mode(0o600).open(path).map_err(Error::io(path))?;
     file.write_all(format!("{line}\n").as_bytes()).map_err(Error::io(path))
 }

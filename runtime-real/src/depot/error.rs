@@ -36,7 +36,7 @@ pub enum Error {
         text: String,
     },
     /// No depot was made in this directory.
-    #[error("{dir} holds no depot; `annulus depot serve {dir}` makes one")]
+    #[error("{dir} holds no depot; `annulus depot serve --dir {dir}` makes one")]
     NoTree {
         /// The directory.
         dir: PathBuf,
@@ -94,7 +94,7 @@ pub enum Error {
     },
     /// No depot was named.
     #[error(
-        "no depot is named: give --url URL, or set HAB_BLDR_URL (Habitat's public one is https://bldr.habitat.sh)"
+        "no depot is named: give --url URL, or set HAB_BLDR_URL, and HAB_BLDR_CHANNEL for another channel than stable (Habitat's public one is https://bldr.habitat.sh)"
     )]
     NoDepot,
     /// The depot cannot be reached, or the connection broke.
@@ -104,6 +104,20 @@ pub enum Error {
         url: String,
         /// What went wrong.
         reason: String,
+    },
+    /// The connection broke before there was an answer.
+    #[error("the depot {url} cannot be asked: {reason}")]
+    Cut {
+        /// The depot.
+        url: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// Another process changes the tree, and goes on with that.
+    #[error("another process changes this depot, and has not ended within {seconds} s: try again")]
+    Busy {
+        /// How long it was waited for.
+        seconds: u64,
     },
     /// The depot answered that it will not.
     #[error("the depot {url} refuses ({status}): {reason}")]
@@ -176,7 +190,7 @@ impl Error {
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Io { .. } => true,
+            Self::Unreachable { .. } | Self::Cut { .. } | Self::Busy { .. } | Self::Io { .. } => true,
             Self::Answer { status, .. } => *status >= 500,
             Self::Package(error) => error.is_of_files(),
             _ => false,

@@ -1,11 +1,14 @@
 //! Brings packages: finds what a channel holds, and puts a package with all that it needs into the artifact cache, verified.
 //! From there it is installed as any package. What this host has already is asked of no depot.
 
-use std::fs;
+use std::collections::BTreeMap;
+use std::fs::{self, TryLockError};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use annulus_core::PackageIdent;
+use tokio::time::sleep;
 
 use super::Error;
 use super::client::{Client, HeadAnswer, What, part_of};
@@ -21,6 +24,8 @@ use crate::package::{self, Hart, Limits, MetaFile, inspect};
 
 /// So many lists of keys are read one after the other.
 const LISTS_MAX: u64 = 1_000;
+/// Where another process brings the same file, it is looked for so often whether that has ended.
+const HELD_PERIOD: Duration = Duration::from_millis(100);
 /// Most packages that one may need.
 const NEEDS_MAX: usize = 10_000;
 
@@ -67,6 +72,8 @@ pub struct Fetching<'a> {
     pins: Pins,
     keys: KeyCache,
     target: String,
+    /// Origins whose lists were followed, and whether the depot has any of them.
+    followed: BTreeMap<String, bool>,
 }
 
 impl<'a> Fetching<'a> {
@@ -82,6 +89,7 @@ impl<'a> Fetching<'a> {
             pins: Pins::new(root),
             keys: KeyCache::new(root.keys()),
             target: package::host_target(),
+            followed: BTreeMap::new(),
         }
     }
 
@@ -115,19 +123,13 @@ impl<'a> Fetching<'a> {
         after: Option<(u64, Duration)>,
     ) -> Result<Fetched, Error> {
         let origin = wanted.origin();
-        if channel == UNSTABLE {
-            return self.ask_for_latest(wanted, channel).await;
-        }
-        if !self.follow_lists(origin).await? {
-            if self.pins.list(origin)?.is_some() {
-                return Err(self.distrusted(
-                    origin,
-                    "it has no list of that origin's keys, and one was seen before: it keeps back what counts, or is another depot",
-                ));
-            }
+        self.followed.clear();
+        // Which keys count is asked for first, whatever is wanted: a removed one has no say about anything.
+        if !self.follow(origin).await? || channel == UNSTABLE {
             return self.ask_for_latest(wanted, channel).await;
         }
         let what = format!("the channel {channel} of {origin}");
+        let asked_ms = clock::boot_ms();
         let text = match self.depot.head((origin, channel, &self.target), after).await? {
             HeadAnswer::Text(text) => text,
             HeadAnswer::Unchanged => {
@@ -149,6 +151,11 @@ impl<'a> Fetching<'a> {
         }
         let head = accepted.head;
         let is_new = after.is_none_or(|(number, _)| head.number() > number);
+        if let (Some((_, wait)), false) = (after, is_new) {
+            // Where files alone are served, nothing waits for news but the one who asks.
+            let waited = Duration::from_millis(clock::boot_ms().saturating_sub(asked_ms));
+            sleep(wait.saturating_sub(waited)).await;
+        }
         Ok(Fetched { newest: newest(&head, wanted), number: Some(head.number()), is_new })
     }
 
@@ -161,37 +168,59 @@ impl<'a> Fetching<'a> {
         Ok(Fetched { newest, number: None, is_new: true })
     }
 
-    /// Takes what the depot has of lists of an origin's keys, one after the other; whether it has any.
+    /// Takes what the depot has of lists of an origin's keys, one after the other; whether it has any. Once for each origin,
+    /// and look at a channel.
+    ///
+    /// # Errors
+    /// The depot cannot be asked, one of the lists is not to be believed, or it has none and one was seen before.
+    pub async fn follow(&mut self, origin: &str) -> Result<bool, Error> {
+        if let Some(has_lists) = self.followed.get(origin) {
+            return Ok(*has_lists);
+        }
+        let has_lists = self.follow_lists(origin).await?;
+        if !has_lists && self.pins.list(origin)?.is_some() {
+            return Err(self.distrusted(
+                origin,
+                "it has no list of that origin's keys, and one was seen before: it keeps back what counts, or is another depot",
+            ));
+        }
+        self.followed.insert(origin.to_owned(), has_lists);
+        Ok(has_lists)
+    }
+
     async fn follow_lists(&mut self, origin: &str) -> Result<bool, Error> {
         let Some(text) = self.depot.list(origin, None).await? else { return Ok(false) };
         let said = OriginList::parse(&text)
             .map_err(|why| self.distrusted(origin, format!("its list of keys: {why}")))?;
         let newest = said.number();
-        let next = self.pins.list(origin)?.map_or(newest, |pinned| pinned.number() + 1);
-        if newest > next.saturating_add(LISTS_MAX) {
-            return Err(self.distrusted(
-                origin,
-                format!("its list of keys has number {newest}, far above the next one"),
-            ));
-        }
+        let pinned = self.pins.list(origin)?.map(|pinned| pinned.number());
+        let next = match pinned {
+            Some(pinned) if newest > pinned.saturating_add(LISTS_MAX) => {
+                let why = format!("its list of keys has number {newest}, far above the next one");
+                return Err(self.distrusted(origin, why));
+            }
+            Some(pinned) => pinned + 1,
+            // Where a key of the origin is known, one of the first lists may be the last that it signed.
+            None => newest.saturating_sub(LISTS_MAX).max(1),
+        };
+        let mut lists = Vec::new();
         for number in next..newest {
-            let between = self.depot.list(origin, Some(number)).await?;
-            let between = between.ok_or_else(|| {
-                self.distrusted(origin, format!("its list of keys number {number} is missing"))
-            })?;
-            self.take_list(origin, &between)?;
+            match self.depot.list(origin, Some(number)).await? {
+                Some(between) => lists.push(between),
+                None if pinned.is_none() => lists.clear(),
+                None => {
+                    let why = format!("its list of keys number {number} is missing");
+                    return Err(self.distrusted(origin, why));
+                }
+            }
         }
-        self.take_list(origin, &text)?;
-        Ok(true)
-    }
-
-    fn take_list(&mut self, origin: &str, text: &str) -> Result<(), Error> {
-        match self.pins.accept_list(origin, text)? {
+        lists.push(text);
+        match self.pins.accept_lists(origin, &lists)? {
             Ok(Some(note)) => self.report.say(&note),
             Ok(None) => {}
             Err(why) => return Err(self.distrusted(origin, why)),
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Brings a package and everything that it needs into the artifact cache, as far as it is not installed.
@@ -202,6 +231,7 @@ impl<'a> Fetching<'a> {
         if self.is_installed(&wanted.ident) {
             return Ok(());
         }
+        self.follow(wanted.ident.origin()).await?;
         let needs = self.bring_one(wanted).await?;
         if needs.len() > NEEDS_MAX {
             return Err(self.refused(&wanted.ident, format!("it needs more than {NEEDS_MAX} packages")));
@@ -210,6 +240,7 @@ impl<'a> Fetching<'a> {
             if self.is_installed(&need) {
                 continue;
             }
+            self.follow(need.origin()).await?;
             // What a package needs is named by its exact build, which is signed; its channel means nothing.
             let record = self.depot.latest(UNSTABLE, &need, &self.target).await?;
             let Some(record) = record else {
@@ -241,12 +272,33 @@ impl<'a> Fetching<'a> {
         if let Some(dir) = path.parent() {
             tree::make_dir(dir)?;
         }
-        if path.is_file() {
-            return self.check(wanted, &path).await;
-        }
         let part = part_of(&path);
+        let _held = hold(&part).await?;
+        if path.is_file() {
+            match self.check(wanted, &path).await {
+                // It has lain here, so the depot has no part in this.
+                Err(Error::Content { reason, .. }) if !is_whole(wanted, &path).await? => {
+                    self.report.say(&format!(
+                        "warning: {} is damaged and is brought anew: {reason}",
+                        path.display()
+                    ));
+                    fs::remove_file(&path).map_err(Error::io(&path))?;
+                }
+                checked => {
+                    fs::remove_file(&part).map_err(Error::io(&part))?;
+                    return checked;
+                }
+            }
+        }
+        let began = fs::metadata(&part).map_err(Error::io(&part))?.len() > 0;
         self.download(wanted, &part).await?;
-        let checked = self.check(wanted, &part).await;
+        let mut checked = self.check(wanted, &part).await;
+        if began && matches!(checked, Err(Error::Content { .. })) {
+            // The beginning may have come from elsewhere.
+            empty(&part)?;
+            self.download(wanted, &part).await?;
+            checked = self.check(wanted, &part).await;
+        }
         if checked
             .as_ref()
             .is_err_and(|error| !error.is_passing() && !matches!(error, Error::NewSigner { .. }))
@@ -260,13 +312,13 @@ impl<'a> Fetching<'a> {
     }
 
     async fn download(&mut self, wanted: &Wanted, part: &Path) -> Result<(), Error> {
-        let Self { report, peers, depot, target, .. } = self;
+        let Self { report, peers, depot, target, followed, .. } = self;
         let mut come = |have: u64, total: Option<u64>| report.come(&wanted.ident, have, total);
         if let (Some(hash), Some(_)) = (wanted.hash, wanted.size_bytes) {
             for peer in *peers {
                 match peer.download(&What::Blob(hash), wanted.size_bytes, part, &mut come).await {
                     Ok(_) if is_hash(part, hash).await? => return Ok(()),
-                    Ok(_) => fs::remove_file(part).map_err(Error::io(part))?,
+                    Ok(_) => empty(part)?,
                     Err(error @ Error::Io { .. }) => return Err(error),
                     Err(error) => {
                         tracing::debug!(peer = %peer.url(), %error, "a member did not give a package")
@@ -274,7 +326,12 @@ impl<'a> Fetching<'a> {
                 }
             }
         }
-        let what = What::Package(&wanted.ident, target);
+        // Who has lists of keys has a tree, where content lies by its hash; others know packages by their names alone.
+        let is_tree = followed.get(wanted.ident.origin()) == Some(&true);
+        let what = match wanted.hash.filter(|_| is_tree) {
+            Some(hash) => What::Blob(hash),
+            None => What::Package(&wanted.ident, target),
+        };
         depot.download(&what, wanted.size_bytes, part, &mut come).await.map(drop)
     }
 
@@ -371,6 +428,36 @@ impl<'a> Fetching<'a> {
 fn newest(head: &Head, wanted: &PackageIdent) -> Option<Wanted> {
     let (ident, entry) = head.newest(wanted)?;
     Some(Wanted { ident, hash: entry.checksum.parse().ok(), size_bytes: Some(entry.size_bytes) })
+}
+
+/// Waits until this process alone brings a file, and holds it off from others as long as what is returned lives.
+async fn hold(part: &Path) -> Result<fs::File, Error> {
+    loop {
+        let mut options = fs::OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(false).open(part);
+        let file = file.map_err(Error::io(part))?;
+        match file.try_lock() {
+            // What was locked may have been brought to its place, or removed, before.
+            Ok(()) => match (file.metadata(), fs::metadata(part)) {
+                (Ok(locked), Ok(there)) if locked.ino() == there.ino() => return Ok(file),
+                _ => {}
+            },
+            Err(TryLockError::WouldBlock) => sleep(HELD_PERIOD).await,
+            Err(TryLockError::Error(error)) => return Err(Error::io(part)(error)),
+        }
+    }
+}
+
+fn empty(part: &Path) -> Result<(), Error> {
+    fs::OpenOptions::new().write(true).truncate(true).open(part).map(drop).map_err(Error::io(part))
+}
+
+/// Whether a file has the content that is wanted, as far as that is known.
+async fn is_whole(wanted: &Wanted, path: &Path) -> Result<bool, Error> {
+    match wanted.hash {
+        Some(hash) => is_hash(path, hash).await,
+        None => Ok(false),
+    }
 }
 
 async fn is_hash(path: &Path, hash: Hash) -> Result<bool, Error> {

@@ -36,7 +36,7 @@ impl ListedKey {
     }
 
     /// It as a file for a key cache.
-    pub(super) fn file(&self) -> Option<KeyFile> {
+    pub(crate) fn file(&self) -> Option<KeyFile> {
         let (id, key) = (self.id.parse().ok()?, self.public()?);
         Some(KeyFile::new(KeyKind::SigPublic, id, key.as_bytes()))
     }

@@ -32,6 +32,7 @@ pub use fetch::{Fetched, Fetching, Report, Wanted};
 pub use head::{Entry, Head};
 pub use host::{Quiet, client as client_of, install, install_newest};
 pub use list::{ListedKey, OriginList};
+pub(crate) use pins::fingerprint;
 pub use pins::{Accepted, Pins};
 pub use record::{Ident, Record};
 pub use token::{Role, Token};

@@ -1,6 +1,7 @@
 //! What this host has accepted before: of each origin the newest list of keys, of each channel the newest head. A depot can
 //! give newer ones, and never take one back. Written only after every check has passed.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use super::{Error, tree};
 use crate::host::atomic;
 use crate::host::root::Root;
 use crate::keys::crypto::{self, PublicKey};
-use crate::keys::{KeyCache, KeyId, KeyKind};
+use crate::keys::{KeyCache, KeyError, KeyId, KeyKind};
 
 /// What was accepted by this host.
 #[derive(Clone, Debug)]
@@ -56,80 +57,95 @@ impl Pins {
         OriginList::parse(&text).map(Some).map_err(|why| damaged(&path, &why))
     }
 
+    /// Every list of an origin that was accepted, as text, by its number. Those before the first one that this host saw may be
+    /// missing.
+    ///
+    /// # Errors
+    /// The directory or a file cannot be read.
+    pub fn lists(&self, origin: &str) -> Result<BTreeMap<u64, String>, Error> {
+        let dir = self.dir.join(origin).join("lists");
+        let entries = match fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+            Err(e) => return Err(Error::io(&dir)(e)),
+        };
+        let mut lists = BTreeMap::new();
+        for entry in entries {
+            let path = entry.map_err(Error::io(&dir))?.path();
+            let number = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
+            if let (Some(number), Some(text)) = (number, read(&path)?) {
+                lists.insert(number, text);
+            }
+        }
+        Ok(lists)
+    }
+
     /// Takes the next list of an origin's keys, and puts the keys that it names into the key cache. Returns what an operator
     /// should know where it is the first one.
     ///
     /// # Errors
     /// It is not to be believed; the reason is said.
     pub fn accept_list(&self, origin: &str, text: &str) -> Result<Result<Option<String>, String>, Error> {
-        let list = match OriginList::parse(text) {
-            Ok(list) => list,
-            Err(why) => return Ok(Err(format!("its list of keys is damaged: {why}"))),
-        };
-        if list.origin() != origin {
-            return Ok(Err(format!("its list of keys is that of {}", list.origin())));
+        self.accept_lists(origin, &[text.to_owned()])
+    }
+
+    /// Takes lists of an origin's keys that follow one another: by one that a known key signed, or by the first one that is
+    /// ever seen, those after it are believed.
+    ///
+    /// # Errors
+    /// One is not to be believed; the reason is said, and none is taken.
+    pub fn accept_lists(
+        &self,
+        origin: &str,
+        texts: &[String],
+    ) -> Result<Result<Option<String>, String>, Error> {
+        let mut lists = Vec::new();
+        for text in texts {
+            match OriginList::parse(text) {
+                Ok(list) if list.origin() == origin => lists.push(list),
+                Ok(list) => return Ok(Err(format!("its list of keys is that of {}", list.origin()))),
+                Err(why) => return Ok(Err(format!("its list of keys is damaged: {why}"))),
+            }
         }
-        let note = match self.believe(&list)? {
+        let (pinned, known) = (self.list(origin)?, self.known(origin)?);
+        let note = match believe(pinned.as_ref(), &known, &lists) {
             Ok(note) => note,
             Err(why) => return Ok(Err(why)),
         };
-        for key in list.origin_keys().iter().filter_map(ListedKey::file) {
-            self.keys.store(&key)?;
-        }
-        write(&self.list_path(origin), list.text())?;
+        self.take(pinned, &lists)?;
         Ok(Ok(note))
     }
 
-    /// Whether a list follows what was accepted before.
-    fn believe(&self, list: &OriginList) -> Result<Result<Option<String>, String>, Error> {
-        let origin = list.origin();
-        if let Some(pinned) = self.list(origin)? {
-            let (old, new) = (pinned.number(), list.number());
-            if new < old {
-                return Ok(Err(format!(
-                    "its list of keys has number {new}, and {old} was seen before: an old copy"
-                )));
-            }
-            if new == old && pinned.text() != list.text() {
-                return Ok(Err(format!(
-                    "its list of keys has number {new} as the one that was seen before, and other content: one of them is forged"
-                )));
-            }
-            if new > old + 1 || (new > old && !list.is_signed_by_one_of(pinned.origin_keys())) {
-                return Ok(Err(format!(
-                    "its list of keys, number {new}, is signed by {}, which number {old} does not name",
-                    list.signer()
-                )));
-            }
-            return Ok(Ok(None));
+    /// Writes lists down that are believed: keys that they name are put into the key cache, and those that were named once and
+    /// are not any more count nowhere.
+    fn take(&self, pinned: Option<OriginList>, lists: &[OriginList]) -> Result<(), Error> {
+        let Some(newest) = lists.last() else { return Ok(()) };
+        let is_named = |key: &ListedKey| newest.origin_keys().iter().any(|other| other.id == key.id);
+        for key in newest.origin_keys() {
+            let Some(file) = key.file() else { continue };
+            self.keys.set_removed(&file.id, false)?;
+            self.keys.store(&file)?;
         }
-        let known = self.known(origin)?;
-        if !known.is_empty() {
-            if list.is_signed_by_one_of(&known) {
-                return Ok(Ok(None));
-            }
-            return Ok(Err(format!(
-                "its list of keys is signed by {}, and this host has other keys of {origin}: compare that key with its owner, \
-                 then bring it with `annulus origin key import`",
-                list.signer()
-            )));
+        let earlier = pinned.iter().chain(lists).flat_map(OriginList::origin_keys);
+        for key in earlier.filter(|key| !is_named(key)).filter_map(ListedKey::file) {
+            self.keys.set_removed(&key.id, true)?;
         }
-        if !list.is_signed_by_one_of(list.origin_keys()) {
-            return Ok(Err("no key of its list of keys has signed that".to_owned()));
+        let dir = self.dir.join(newest.origin());
+        for list in lists {
+            write(&dir.join(format!("lists/{}.list", list.number())), list.text())?;
         }
-        let signer = list.signer().to_string();
-        let key = list.origin_keys().iter().find(|key| key.id == signer);
-        let fingerprint = key.map(|key| fingerprint_of(&key.key)).unwrap_or_default();
-        Ok(Ok(Some(format!(
-            "{origin} is trusted from now on by its key {signer}, fingerprint {fingerprint}: seen for the first time"
-        ))))
+        write(&self.list_path(newest.origin()), newest.text())
     }
 
     /// The public keys of an origin that this host has.
     fn known(&self, origin: &str) -> Result<Vec<ListedKey>, Error> {
         let mut known = Vec::new();
         for id in self.keys.revisions(origin, KeyKind::SigPublic)? {
-            known.push(ListedKey::new(&id, &self.keys.origin_public(&id)?));
+            match self.keys.origin_public(&id) {
+                Ok(key) => known.push(ListedKey::new(&id, &key)),
+                Err(KeyError::Removed { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(known)
     }
@@ -223,9 +239,66 @@ impl Pins {
     }
 }
 
+/// Whether lists follow what was accepted before, and each of them the one before it. Returns a note where they are the first
+/// that this host sees of an origin of which it has no key.
+fn believe(
+    pinned: Option<&OriginList>,
+    known: &[ListedKey],
+    lists: &[OriginList],
+) -> Result<Option<String>, String> {
+    let Some((first, newest)) = lists.first().zip(lists.last()) else { return Ok(None) };
+    if let Some(pinned) = pinned {
+        follows(pinned, first)?;
+    }
+    for (before, next) in lists.iter().zip(lists.iter().skip(1)) {
+        follows(before, next)?;
+    }
+    if pinned.is_some() || lists.iter().any(|list| list.is_signed_by_one_of(known)) {
+        return Ok(None);
+    }
+    if !known.is_empty() {
+        let origin = newest.origin();
+        return Err(format!(
+            "its list of keys is signed by {}, and this host has other keys of {origin}, which signed none of its lists: compare \
+             that key with its owner, then bring it with `annulus origin key import`",
+            newest.signer()
+        ));
+    }
+    if !first.is_signed_by_one_of(first.origin_keys()) {
+        return Err("no key of its list of keys has signed that".to_owned());
+    }
+    let signer = newest.signer().to_string();
+    let named = lists.iter().rev().flat_map(OriginList::origin_keys).find(|key| key.id == signer);
+    let fingerprint = named.map(|key| fingerprint_of(&key.key)).unwrap_or_default();
+    Ok(Some(format!(
+        "{} is trusted from now on by its key {signer}, fingerprint {fingerprint}: seen for the first time",
+        newest.origin()
+    )))
+}
+
+/// Whether a list may stand where another one was accepted: the same again, or the next one.
+fn follows(pinned: &OriginList, list: &OriginList) -> Result<(), String> {
+    let (old, new) = (pinned.number(), list.number());
+    if new < old {
+        return Err(format!("its list of keys has number {new}, and {old} was seen before: an old copy"));
+    }
+    if new == old && pinned.text() != list.text() {
+        return Err(format!(
+            "its list of keys has number {new} as the one that was seen before, and other content: one of them is forged"
+        ));
+    }
+    if new > old + 1 || (new > old && !list.is_signed_by_one_of(pinned.origin_keys())) {
+        return Err(format!(
+            "its list of keys, number {new}, is signed by {}, which number {old} does not name",
+            list.signer()
+        ));
+    }
+    Ok(())
+}
+
 /// By which people compare a public key: the hash of its bytes.
 #[must_use]
-pub(super) fn fingerprint(key: &PublicKey) -> String {
+pub(crate) fn fingerprint(key: &PublicKey) -> String {
     short(&crypto::hash(key.as_bytes()).to_string())
 }
 
@@ -364,6 +437,58 @@ mod tests {
         assert!(take(&list(2, 1, 9, 2)).is_err(), "signed by another key");
         assert!(take(&list(2, 1, 8, 1)).expect("taken").is_none(), "the next needs no word");
         assert!(take(&list(1, 1, 9, 1)).expect_err("older").contains("old copy"));
+    }
+
+    const NEW_KEY: &str = "acme-20260301000000";
+
+    /// Lists by which the key of seed 1 hands over to that of seed 2: named by the second list, alone in the third.
+    fn rotation() -> Vec<String> {
+        let old = ListedKey::new(&id(ORIGIN_KEY), &key(1).public());
+        let new = ListedKey::new(&id(NEW_KEY), &key(2).public());
+        let channel = vec![ListedKey::new(&id(CHANNEL_KEY), &key(9).public())];
+        let sign = |number, keys: &[&ListedKey], (signer, seed): (&str, u8)| {
+            let keys = keys.iter().copied().cloned().collect();
+            OriginList::sign(("acme", number), keys, channel.clone(), (&id(signer), &key(seed)), NOW)
+        };
+        vec![
+            sign(1, &[&old], (ORIGIN_KEY, 1)),
+            sign(2, &[&old, &new], (ORIGIN_KEY, 1)),
+            sign(3, &[&new], (NEW_KEY, 2)),
+        ]
+    }
+
+    #[test]
+    fn a_host_with_an_old_key_follows_the_lists_to_the_new_one() {
+        let lists = rotation();
+        let with_old = || {
+            let world = world();
+            let file = ListedKey::new(&id(ORIGIN_KEY), &key(1).public()).file().expect("a key");
+            world.pins.keys.store(&file).expect("stored");
+            world
+        };
+        let world = with_old();
+        let alone = world.pins.accept_lists("acme", &lists[2..]).expect("the disk");
+        assert!(alone.expect_err("the newest alone proves nothing").contains("compare"));
+        assert!(world.pins.accept_lists("acme", &lists).expect("the disk").expect("taken").is_none());
+        assert_eq!(world.pins.list("acme").expect("read").map(|list| list.number()), Some(3));
+        let removed = world.pins.keys.origin_public(&id(ORIGIN_KEY)).expect_err("it counts nowhere");
+        assert!(matches!(removed, KeyError::Removed { .. }), "{removed}");
+        assert!(world.pins.keys.origin_public(&id(NEW_KEY)).is_ok());
+        assert_eq!(world.pins.lists("acme").expect("read").into_values().collect::<Vec<_>>(), lists);
+        // Lists that do not follow one another prove nothing either.
+        let world = with_old();
+        let mut forged = lists.clone();
+        forged[2] = OriginList::sign(
+            ("acme", 3),
+            vec![ListedKey::new(&id("acme-20260401000000"), &key(7).public())],
+            vec![],
+            (&id("acme-20260401000000"), &key(7)),
+            NOW,
+        );
+        let refused = world.pins.accept_lists("acme", &forged).expect("the disk");
+        assert!(refused.expect_err("forged").contains("does not name"));
+        assert!(world.pins.list("acme").expect("read").is_none(), "none of them was taken");
+        assert!(world.pins.keys.origin_public(&id(ORIGIN_KEY)).is_ok());
     }
 
     #[test]

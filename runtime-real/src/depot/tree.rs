@@ -5,10 +5,13 @@
 //! pkgs/O/N/V/R/<target>.json       what is said of it
 //! heads/O/C/<target>/current       what the channel holds, signed; <number>.head are the ones before
 //! lists/O/<number>.list            which keys count for the origin, each signed by a key of the one before
+//! lists/O/current                  the newest of them
 //! keys/O-REVISION.pub              the origin's public keys
-//! audit.jsonl                      who did what, when
-//! private/                         tokens, channel keys, uploads that are not verified: not for mirrors
+//! private/                         tokens, channel keys, uploads that are not verified, audit.jsonl (who did what, when): not
+//!                                  for mirrors
 //! ```
+//!
+//! The API serves these files under the same names below `/v1`, so that a client needs no more than a web server that has them.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -65,7 +68,7 @@ impl Tree {
 
     /// Whether a depot was made here.
     pub(super) fn is_there(&self) -> bool {
-        self.blobs().is_dir() && self.private().is_dir()
+        self.blobs().is_dir()
     }
 
     pub(super) fn blobs(&self) -> PathBuf {
@@ -106,6 +109,11 @@ impl Tree {
         self.lists().join(origin).join(format!("{number}.list"))
     }
 
+    /// The newest list once more, under a name that says so: a tree is read by who knows no number, too.
+    pub(super) fn newest_list(&self, origin: &str) -> PathBuf {
+        self.lists().join(origin).join("current")
+    }
+
     /// The origins' public keys.
     #[must_use]
     pub fn keys(&self) -> KeyCache {
@@ -113,7 +121,12 @@ impl Tree {
     }
 
     pub(super) fn audit(&self) -> PathBuf {
-        self.0.join("audit.jsonl")
+        self.private().join("audit.jsonl")
+    }
+
+    /// Where files come to be by being written beside their place first. Package files and keys of others do so elsewhere.
+    pub(super) fn written_dirs(&self) -> Vec<PathBuf> {
+        vec![self.pkgs(), self.heads(), self.lists(), self.0.join("keys"), self.private()]
     }
 
     fn private(&self) -> PathBuf {

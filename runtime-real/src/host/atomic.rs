@@ -12,6 +12,9 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
+/// What the names of files begin with while they are written.
+const STAGED_PREFIX: &str = ".new-";
+
 /// Writes `path`, and replaces a file that was there.
 ///
 /// # Errors
@@ -33,6 +36,12 @@ pub fn create(path: &Path, content: &[u8], mode: u32) -> io::Result<bool> {
     }
 }
 
+/// Whether a file is one that was being written here, and is left over where the process has ended meanwhile.
+#[must_use]
+pub fn is_staged(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(STAGED_PREFIX.as_bytes()))
+}
+
 /// Brings a directory's entries to disk.
 ///
 /// # Errors
@@ -51,7 +60,7 @@ fn parent(path: &Path) -> io::Result<&Path> {
 
 fn staged(path: &Path, content: &[u8], mode: u32) -> io::Result<NamedTempFile> {
     // No scan of keys, hooks or packages looks for a name that begins with a dot.
-    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(parent(path)?)?;
+    let mut file = tempfile::Builder::new().prefix(STAGED_PREFIX).tempfile_in(parent(path)?)?;
     file.write_all(content)?;
     file.as_file().set_permissions(Permissions::from_mode(mode))?;
     file.as_file().sync_all()?;

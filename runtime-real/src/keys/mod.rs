@@ -121,6 +121,17 @@ pub enum KeyError {
         /// The newest key of that name, where it lies ahead.
         newest: Option<KeyId>,
     },
+    /// The origin has removed one of its keys.
+    #[error(
+        "key {id} counts no more: its origin's list of keys named it once, and does not any more ({path} says so); ask the owner of \
+         the origin for a package that another key has signed"
+    )]
+    Removed {
+        /// The key.
+        id: KeyId,
+        /// Where that is written down.
+        path: PathBuf,
+    },
     /// A service group without organization has no key.
     #[error("the key of {group} needs an organization: name it after the group, or write {group}@ORG")]
     NoOrg {

@@ -1,11 +1,15 @@
 //! Keys by their owners: origins sign packages, users and service groups seal configuration, rings seal what their members
 //! say. Makes keys and finds the newest; what a key is trusted for is decided elsewhere.
 
+use std::fs;
+use std::path::PathBuf;
+
 use annulus_core::{PackageIdent, RingKeyId, ServiceGroup, UnixTime};
 
 use super::crypto::{self, BoxPublicKey, BoxSecretKey, PublicKey, SecretKey, SharedKey};
 use super::file::RING_NAME_BYTES_MAX;
 use super::{KeyCache, KeyError, KeyFile, KeyId, KeyKind};
+use crate::host::atomic;
 
 /// A loaded key has the length of its kind.
 const LENGTH: &str = "a loaded key has the length of its kind";
@@ -15,10 +19,35 @@ impl KeyCache {
     /// The public key that checks this signer's packages.
     ///
     /// # Errors
-    /// As [`Self::load`].
+    /// As [`Self::load`]; or its origin has removed it.
     pub fn origin_public(&self, id: &KeyId) -> Result<PublicKey, KeyError> {
+        let path = self.removed(id);
+        if path.exists() {
+            return Err(KeyError::Removed { id: id.clone(), path });
+        }
         let key = self.load(id, KeyKind::SigPublic)?;
         Ok(PublicKey::from_bytes(key.bytes()).expect(LENGTH))
+    }
+
+    /// Where it is written down that a key of an origin counts no more.
+    fn removed(&self, id: &KeyId) -> PathBuf {
+        self.dir().join(format!("{id}.removed"))
+    }
+
+    /// Writes down whether an origin has removed one of its keys: what it signed is refused then, whichever way it comes.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn set_removed(&self, id: &KeyId, is_removed: bool) -> Result<(), KeyError> {
+        let path = self.removed(id);
+        let done = match (is_removed, path.exists()) {
+            (true, false) => fs::create_dir_all(self.dir()).and_then(|()| {
+                atomic::write(&path, b"its origin's list of keys does not name it any more\n", 0o644)
+            }),
+            (false, true) => fs::remove_file(&path),
+            _ => Ok(()),
+        };
+        done.map_err(|source| KeyError::Io { path, source })
     }
 
     /// The newest key that signs an origin's packages, when there is one.

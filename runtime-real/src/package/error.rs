@@ -89,7 +89,8 @@ pub enum Error {
     },
     /// A package that another one needs is not installed.
     #[error(
-        "{ident} needs {missing}, which is not installed; run `annulus pkg install` with its file first, or put the file into {artifacts}"
+        "{ident} needs {missing}, which is not installed; run `annulus pkg install {missing}` first: it is taken from {artifacts}, where its \
+         file may be put, or from the depot that --url or HAB_BLDR_URL names"
     )]
     Dependency {
         /// The package that needs it.
@@ -101,7 +102,8 @@ pub enum Error {
     },
     /// The package to install is neither installed nor in the cache.
     #[error(
-        "no package {ident} is installed or in {artifacts}; name its file, or put it there, and run `annulus pkg install` again"
+        "no package {ident} is installed or in {artifacts}; name its file, or put it there, and run `annulus pkg install` \
+         again; or name the depot that has it, with --url or HAB_BLDR_URL (its channel with --channel or HAB_BLDR_CHANNEL)"
     )]
     Nowhere {
         /// The package that was asked for.
@@ -121,7 +123,8 @@ pub enum Error {
     },
     /// No installed package fits the ident that was asked for.
     #[error(
-        "no package {ident} is installed below {root}; run `annulus pkg install FILE`, and `annulus pkg list` shows what is there"
+        "no package {ident} is installed below {root}; run `annulus pkg install FILE`, or name the depot that has it, with --url or HAB_BLDR_URL; \
+         `annulus pkg list` shows what is there"
     )]
     NotInstalled {
         /// The ident.

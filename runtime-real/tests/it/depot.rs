@@ -14,6 +14,8 @@ use tempfile::TempDir;
 
 use crate::support::{Supervisor, annulus, eventually, finish, get, plan, request, text};
 
+mod trust;
+
 /// A depot that is served, the root of who makes packages, and a token that allows all.
 struct Depot {
     child: Child,
@@ -361,12 +363,12 @@ fn a_promotion_ends_the_wait_for_it() {
     depot.certify();
     let address = depot.at;
     let waiting = thread::spawn(move || {
-        get(address, "/v1/heads/test/stable?target=x86_64-linux&number=0&wait=60", &[])
+        get(address, "/v1/heads/test/stable/x86_64-linux/current?number=0&wait=60", &[])
     });
     depot.promote(&ident, "stable");
     let answer = waiting.join().expect("answered");
     assert!(answer.status == 200 && answer.body.starts_with("HEAD-1\ntest.channel-"), "{}", answer.body);
-    assert_eq!(get(address, "/v1/heads/test/stable?target=x86_64-linux&number=1&wait=0", &[]).status, 204);
+    assert_eq!(get(address, "/v1/heads/test/stable/x86_64-linux/current?number=1&wait=0", &[]).status, 204);
 }
 
 /// Passes connections on to a depot, and cuts the first download off after so many bytes.
@@ -443,6 +445,10 @@ fn a_supervisor_brings_what_it_is_to_run_and_gives_it_to_others() {
     let (code, _, error) =
         supervisor.run(&["svc", "load", "test/web", "--url", "http://127.0.0.1:1", "--force"]);
     assert_eq!(code, 0, "{error}");
+    for (option, wrong) in [("--url", "garbage"), ("--channel", "a b")] {
+        let (code, _, error) = supervisor.run(&["svc", "load", "test/web", option, wrong, "--force"]);
+        assert!(code != 0 && error.contains(wrong), "{option}: {error}");
+    }
 }
 
 #[test]

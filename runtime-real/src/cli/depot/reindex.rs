@@ -19,9 +19,19 @@ pub(super) fn run(global: &Global, args: &Args) -> Outcome {
     for line in &report.missing {
         output::line(format_args!("missing: {line}; upload it again, or demote it"));
     }
+    for line in &report.held_back {
+        output::line(format_args!("held back: {line}, which counts no more; demote it"));
+    }
+    for line in &report.foreign {
+        output::line(format_args!("no package: {line}"));
+    }
     output::line(format_args!(
         "{} packages, {} of them without a record before",
         report.packages, report.found
     ));
-    Ok(if report.damaged.is_empty() && report.missing.is_empty() { 0 } else { exit::FAILED })
+    Ok(if report.damaged.is_empty() && report.missing.is_empty() && report.held_back.is_empty() {
+        0
+    } else {
+        exit::FAILED
+    })
 }

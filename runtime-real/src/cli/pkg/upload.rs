@@ -39,7 +39,7 @@ pub(super) fn run(root: &Root, args: &Args) -> Outcome {
         let mut uploading = Uploading { root, client: &client, done: BTreeSet::new() };
         for file in &files {
             for need in &file.needs {
-                uploading.need(need).await?;
+                uploading.need(need).await.map_err(|error| needed(error, &file.ident, need))?;
             }
             uploading.one(file).await?;
             if let Some(channel) = args.channel.as_deref().filter(|channel| *channel != UNSTABLE) {
@@ -63,6 +63,21 @@ pub(super) async fn promote(
     client.set_channel(ident, target, channel, true).await?;
     output::line(format_args!("{ident} is in the channel {channel} of {} now", client.url()));
     Ok(())
+}
+
+/// Says which package needs the one that a depot does not take.
+fn needed(error: CliError, by: &PackageIdent, need: &PackageIdent) -> CliError {
+    match error {
+        CliError::Depot(Error::Answer { url, status, reason }) => CliError::Depot(Error::Answer {
+            url,
+            status,
+            reason: format!(
+                "{reason}; {by} needs {need}, which this depot does not have: upload that one first, with a token for packages of {}",
+                need.origin()
+            ),
+        }),
+        other => other,
+    }
 }
 
 /// A file that was looked into.

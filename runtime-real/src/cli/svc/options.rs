@@ -177,7 +177,8 @@ impl SpecOptions {
     /// The depot cannot be asked or has none, or it cannot be installed.
     pub(in crate::cli) fn bring(&self, global: &Global, ident: &PackageIdent) -> Result<(), CliError> {
         let root = global.root()?;
-        let Some(url) = self.depot_url(false) else { return Ok(()) };
+        let Some(url) = self.depot_url(false).filter(|url| !url.trim().is_empty()) else { return Ok(()) };
+        url.parse::<depot::client::Url>()?;
         if crate::package::newest(&root, ident).is_ok() {
             return Ok(());
         }

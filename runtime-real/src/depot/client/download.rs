@@ -73,6 +73,10 @@ impl Client {
             file.set_len(0).await.map_err(Error::io(part))?;
             have = 0;
         }
+        if answer.status() == StatusCode::PARTIAL_CONTENT && begins_at(&answer) != Some(have) {
+            file.set_len(0).await.map_err(Error::io(part))?;
+            return Err(self.broken("it gives another part than it was asked for; the next try begins anew"));
+        }
         file.seek(std::io::SeekFrom::Start(have)).await.map_err(Error::io(part))?;
         let total = size.or_else(|| Some(have + answer.header("content-length")?.parse::<u64>().ok()?));
         let done = self.receive(answer, (&mut file, part), (have, total), come).await;
@@ -100,7 +104,7 @@ impl Client {
             token: self.token.as_deref(),
             within: ANSWER_TIMEOUT,
         };
-        transport::send(&self.url, &ask, transport::empty()).await
+        self.ask(&ask, transport::empty).await
     }
 
     async fn receive(
@@ -135,6 +139,12 @@ impl Client {
     fn broken(&self, reason: &str) -> Error {
         Error::Unreachable { url: self.url.to_string(), reason: reason.to_owned() }
     }
+}
+
+/// Where the part begins that an answer holds.
+fn begins_at(answer: &Answer) -> Option<u64> {
+    let range = answer.header("content-range")?.trim().strip_prefix("bytes")?;
+    range.trim().split_once('-')?.0.trim().parse().ok()
 }
 
 /// Where a file is while it comes.

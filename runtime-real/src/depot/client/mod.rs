@@ -2,12 +2,14 @@
 //! worth is decided in `pins` and `fetch`.
 
 mod download;
+mod retry;
 mod transport;
 mod url;
 
-use std::io;
+use std::io::{self, Seek as _};
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -19,12 +21,14 @@ use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Method, StatusCode};
 use serde::Deserialize;
 use tokio::io::{AsyncRead as _, ReadBuf};
+use tokio::time::sleep;
 
 pub(crate) use download::{What, part_of};
 pub use url::Url;
 
 use super::list::ListedKey;
 use super::record::Ident;
+use super::tree::{UNSTABLE, check_channel};
 use super::{Error, Record};
 use crate::keys::KeyId;
 use crate::keys::crypto::Hash;
@@ -39,6 +43,8 @@ pub const TOKEN_ENV: &str = "HAB_AUTH_TOKEN";
 
 /// Pieces in which a file is sent, in bytes.
 const PIECE_BYTES: usize = 64 * 1024;
+/// So many packages that are held back are named.
+const HELD_BACK_MAX: usize = 100;
 /// Most pages of a list that are read.
 const PAGES_MAX: usize = 10_000;
 
@@ -92,7 +98,7 @@ impl Client {
         &self.url
     }
 
-    async fn send(&self, method: Method, path: String, body: transport::Body) -> Result<Answer, Error> {
+    async fn send(&self, method: Method, path: String, body: Option<String>) -> Result<Answer, Error> {
         let ask = Ask {
             method,
             path,
@@ -100,12 +106,29 @@ impl Client {
             token: self.token.as_deref(),
             within: ANSWER_TIMEOUT,
         };
-        transport::send(&self.url, &ask, body).await
+        self.ask(&ask, || body.clone().map_or_else(transport::empty, transport::full)).await
+    }
+
+    /// Sends a request, and sends it again after a while where the depot has too much to do.
+    async fn ask(
+        &self,
+        ask: &Ask<'_>,
+        body: impl Fn() -> transport::Body + Send + Sync,
+    ) -> Result<Answer, Error> {
+        let mut tries = 1;
+        loop {
+            let answer = transport::send(&self.url, ask, body()).await;
+            match retry::pause(&answer, ask.method == Method::GET).filter(|_| tries < retry::TRIES) {
+                Some(pause) => sleep(pause).await,
+                None => return answer,
+            }
+            tries += 1;
+        }
     }
 
     /// What a `GET` brings; none where the depot has no such thing.
     async fn get(&self, path: String) -> Result<Option<String>, Error> {
-        let answer = self.send(Method::GET, path, transport::empty()).await?;
+        let answer = self.send(Method::GET, path, None).await?;
         if answer.status() == StatusCode::NOT_FOUND {
             return Ok(None);
         }
@@ -114,6 +137,16 @@ impl Client {
 
     fn read<'a, T: Deserialize<'a>>(&self, text: &'a str) -> Result<T, Error> {
         serde_json::from_str(text).map_err(|e| self.nonsense(e.to_string()))
+    }
+
+    /// Channels by names that can be those of channels.
+    fn read_channels(&self, text: &str) -> Result<Vec<Channel>, Error> {
+        let channels: Vec<Channel> = self.read(text)?;
+        let wrong = channels.iter().find(|channel| check_channel(&channel.name).is_err());
+        match wrong {
+            None => Ok(channels),
+            Some(wrong) => Err(self.nonsense(format!("{:?} is no name of a channel", wrong.name))),
+        }
     }
 
     fn nonsense(&self, reason: impl Into<String>) -> Error {
@@ -133,7 +166,12 @@ impl Client {
         let last = if wanted.is_fully_qualified() { "" } else { "/latest" };
         let parts = below_origin(wanted);
         let path = format!("depot/channels/{}/{channel}/pkgs/{parts}{last}?target={target}", wanted.origin());
-        let Some(text) = self.get(path).await? else { return Ok(None) };
+        let mut text = self.get(path).await?;
+        if text.is_none() && wanted.is_fully_qualified() && channel == UNSTABLE {
+            // A tree without a program that serves it has files alone.
+            text = self.get(format!("pkgs/{wanted}/{target}.json")).await?;
+        }
+        let Some(text) = text else { return Ok(None) };
         let record: Record = self.read(&text)?;
         match record.ident().filter(|ident| ident.satisfies(wanted)) {
             Some(_) => Ok(Some(record)),
@@ -150,10 +188,10 @@ impl Client {
         (origin, channel, target): (&str, &str, &str),
         after: Option<(u64, Duration)>,
     ) -> Result<HeadAnswer, Error> {
-        let mut path = format!("heads/{origin}/{channel}?target={target}");
+        let mut path = format!("heads/{origin}/{channel}/{target}/current");
         let mut within = ANSWER_TIMEOUT;
         if let Some((number, wait)) = after {
-            path = format!("{path}&number={number}&wait={}", wait.as_secs());
+            path = format!("{path}?number={number}&wait={}", wait.as_secs());
             within += wait;
         }
         let ask = Ask {
@@ -163,7 +201,7 @@ impl Client {
             token: self.token.as_deref(),
             within,
         };
-        let answer = transport::send(&self.url, &ask, transport::empty()).await?;
+        let answer = self.ask(&ask, transport::empty).await?;
         match answer.status() {
             StatusCode::NOT_FOUND => Ok(HeadAnswer::None),
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Ok(HeadAnswer::Unchanged),
@@ -176,20 +214,17 @@ impl Client {
     /// # Errors
     /// The depot cannot be asked.
     pub async fn list(&self, origin: &str, number: Option<u64>) -> Result<Option<String>, Error> {
-        let number = number.map(|number| format!("/{number}")).unwrap_or_default();
-        self.get(format!("lists/{origin}{number}")).await
+        let file = number.map_or_else(|| "current".to_owned(), |number| format!("{number}.list"));
+        self.get(format!("lists/{origin}/{file}")).await
     }
 
-    /// Gives the depot the next list of an origin's keys.
+    /// Gives the depot the next list of an origin's keys. Returns what its channels hold back from then on.
     ///
     /// # Errors
     /// The depot cannot be asked, or refuses.
-    pub async fn put_list(&self, origin: &str, text: String) -> Result<(), Error> {
-        self.send(Method::POST, format!("lists/{origin}"), transport::full(text))
-            .await?
-            .good()
-            .await
-            .map(drop)
+    pub async fn put_list(&self, origin: &str, text: String) -> Result<Vec<String>, Error> {
+        let answer = self.send(Method::POST, format!("lists/{origin}"), Some(text)).await?.good().await?;
+        Ok(held_back(&answer.text().await?))
     }
 
     /// The key by which the depot is to say what the channels of an origin hold.
@@ -198,7 +233,7 @@ impl Client {
     /// The depot cannot be asked, or refuses; other depots have none.
     pub async fn channel_key(&self, origin: &str) -> Result<ListedKey, Error> {
         let path = format!("lists/{origin}/channel-key");
-        let text = self.send(Method::GET, path, transport::empty()).await?.good().await?.text().await?;
+        let text = self.send(Method::GET, path, None).await?.good().await?.text().await?;
         self.read(&text)
     }
 
@@ -207,7 +242,12 @@ impl Client {
     /// # Errors
     /// The depot cannot be asked.
     pub async fn key(&self, origin: &str, revision: Option<&str>) -> Result<Option<String>, Error> {
-        self.get(format!("depot/origins/{origin}/keys/{}", revision.unwrap_or("latest"))).await
+        let found = self.get(format!("depot/origins/{origin}/keys/{}", revision.unwrap_or("latest"))).await?;
+        match (found, revision) {
+            // A tree without a program that serves it has files alone.
+            (None, Some(revision)) => self.get(format!("keys/{origin}-{revision}.pub")).await,
+            (found, _) => Ok(found),
+        }
     }
 
     /// The newest secret key of an origin, as text.
@@ -225,7 +265,7 @@ impl Client {
     pub async fn put_key(&self, id: &KeyId, text: String, is_secret: bool) -> Result<bool, Error> {
         let folder = if is_secret { "secret_keys" } else { "keys" };
         let path = format!("depot/origins/{}/{folder}/{}", id.name(), id.revision());
-        let answer = self.send(Method::POST, path, transport::full(text)).await?;
+        let answer = self.send(Method::POST, path, Some(text)).await?;
         if answer.status() == StatusCode::CONFLICT && !is_secret {
             return Ok(false);
         }
@@ -243,17 +283,27 @@ impl Client {
         file: &Path,
         sent: impl Fn(u64) + Send + Sync + 'static,
     ) -> Result<(), Error> {
-        let opened = tokio::fs::File::open(file).await.map_err(Error::io(file))?;
-        let size = opened.metadata().await.map_err(Error::io(file))?.len();
-        let pieces = Pieces { file: opened, sent: Box::new(sent), done: 0 };
+        let opened = std::fs::File::open(file).map_err(Error::io(file))?;
+        let size = opened.metadata().map_err(Error::io(file))?.len();
+        let sent: Sent = Arc::new(sent);
         let path = format!("depot/pkgs/{ident}?checksum={checksum}&target={target}&forced=false");
         let mut headers = HeaderMap::new();
         headers.insert(hyper::header::CONTENT_LENGTH, HeaderValue::from(size));
         // The depot answers when all has come and was verified.
         let within = ANSWER_TIMEOUT + Duration::from_secs(size / (64 * 1024));
         let ask = Ask { method: Method::POST, path, headers, token: self.token.as_deref(), within };
-        let body = StreamBody::new(pieces).boxed();
-        transport::send(&self.url, &ask, body).await?.good().await.map(drop)
+        let body = || {
+            let again = opened.try_clone().and_then(|mut file| file.rewind().map(|()| file));
+            match again {
+                Ok(file) => {
+                    let file = tokio::fs::File::from_std(file);
+                    StreamBody::new(Pieces { file, sent: Arc::clone(&sent), done: 0 }).boxed()
+                }
+                // The depot sees that the body is too short.
+                Err(_) => transport::empty(),
+            }
+        };
+        self.ask(&ask, body).await?.good().await.map(drop)
     }
 
     /// Puts a package into a channel, or takes it out.
@@ -270,10 +320,10 @@ impl Client {
         let verb = if is_in { "promote" } else { "demote" };
         let (origin, parts) = (ident.origin(), below_origin(ident));
         let path = format!("depot/channels/{origin}/{channel}/pkgs/{parts}/{verb}?target={target}");
-        self.send(Method::PUT, path, transport::empty()).await?.good().await.map(drop)
+        self.send(Method::PUT, path, None).await?.good().await.map(drop)
     }
 
-    /// Puts all that one channel holds into another, or takes it out.
+    /// Puts all that one channel holds into another, or takes it out. Returns what was left out, because its key counts no more.
     ///
     /// # Errors
     /// The depot cannot be asked, or refuses.
@@ -282,10 +332,11 @@ impl Client {
         origin: &str,
         (from, to): (&str, &str),
         is_in: bool,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<String>, Error> {
         let verb = if is_in { "promote" } else { "demote" };
         let path = format!("depot/channels/{origin}/{from}/pkgs/{verb}?channel={to}");
-        self.send(Method::PUT, path, transport::empty()).await?.good().await.map(drop)
+        let answer = self.send(Method::PUT, path, None).await?.good().await?;
+        Ok(held_back(&answer.text().await?))
     }
 
     /// Makes a channel; whether it was new.
@@ -294,7 +345,7 @@ impl Client {
     /// The depot cannot be asked, or refuses.
     pub async fn make_channel(&self, origin: &str, channel: &str) -> Result<bool, Error> {
         let path = format!("depot/channels/{origin}/{channel}");
-        let answer = self.send(Method::POST, path, transport::empty()).await?;
+        let answer = self.send(Method::POST, path, None).await?;
         if answer.status() == StatusCode::CONFLICT {
             return Ok(false);
         }
@@ -307,7 +358,7 @@ impl Client {
     /// The depot cannot be asked, or refuses.
     pub async fn remove_channel(&self, origin: &str, channel: &str) -> Result<(), Error> {
         let path = format!("depot/channels/{origin}/{channel}");
-        self.send(Method::DELETE, path, transport::empty()).await?.good().await.map(drop)
+        self.send(Method::DELETE, path, None).await?.good().await.map(drop)
     }
 
     /// The channels of an origin; none where the depot does not know it.
@@ -316,7 +367,7 @@ impl Client {
     /// The depot cannot be asked, or its answer makes no sense.
     pub async fn channels(&self, origin: &str) -> Result<Option<Vec<Channel>>, Error> {
         match self.get(format!("depot/channels/{origin}?sandbox=true")).await? {
-            Some(text) => self.read(&text).map(Some),
+            Some(text) => self.read_channels(&text).map(Some),
             None => Ok(None),
         }
     }
@@ -331,7 +382,7 @@ impl Client {
         target: &str,
     ) -> Result<Option<Vec<Channel>>, Error> {
         match self.get(format!("depot/pkgs/{ident}/channels?target={target}")).await? {
-            Some(text) => self.read(&text).map(Some),
+            Some(text) => self.read_channels(&text).map(Some),
             None => Ok(None),
         }
     }
@@ -364,13 +415,20 @@ impl Client {
     /// The depot cannot be asked, or refuses.
     pub async fn delete(&self, ident: &PackageIdent, target: &str) -> Result<(), Error> {
         let path = format!("depot/pkgs/{ident}?target={target}");
-        self.send(Method::DELETE, path, transport::empty()).await?.good().await.map(drop)
+        self.send(Method::DELETE, path, None).await?.good().await.map(drop)
     }
 }
 
 fn below_origin(ident: &PackageIdent) -> String {
     let parts = [Some(ident.name()), ident.version(), ident.release()];
     parts.into_iter().flatten().collect::<Vec<_>>().join("/")
+}
+
+/// The packages that an answer names as held back: other depots name none.
+fn held_back(text: &str) -> Vec<String> {
+    let said: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    let lines = said.get("held_back").and_then(|lines| lines.as_array()).into_iter().flatten();
+    lines.filter_map(|line| line.as_str()).map(transport::plain).take(HELD_BACK_MAX).collect()
 }
 
 /// A word as a part of a path.
@@ -381,10 +439,13 @@ fn escape(word: &str) -> String {
         .collect()
 }
 
+/// Hears how many bytes have gone.
+type Sent = Arc<dyn Fn(u64) + Send + Sync>;
+
 /// A file in pieces.
 struct Pieces {
     file: tokio::fs::File,
-    sent: Box<dyn Fn(u64) + Send + Sync>,
+    sent: Sent,
     done: u64,
 }
 

@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
@@ -88,6 +89,12 @@ impl Answer {
             return Ok(self);
         }
         let (url, status) = (self.at.to_string(), self.status());
+        if let Some(to) = self.header("location").filter(|_| status.is_redirection()) {
+            // What changes a depot is sent to the one that was named, and to no other.
+            let reason =
+                format!("it points to {}: name that depot with --url, if it is the right one", plain(to));
+            return Err(Error::Answer { url, status: status.as_u16(), reason });
+        }
         let text = self.text().await.unwrap_or_default();
         Err(Error::Answer { url, status: status.as_u16(), reason: complaint(status, &text) })
     }
@@ -99,18 +106,27 @@ fn complaint(status: StatusCode, text: &str) -> String {
         let of = |name: &str| value.get(name).and_then(|text| text.as_str()).map(str::to_owned);
         of("msg").or_else(|| of("detail")).or_else(|| of("message"))
     });
-    let plain = || {
+    let as_it_is = || {
         let is_short = text.lines().count() <= 3 && !text.contains('<');
         text.trim().is_empty().then(String::new).or_else(|| is_short.then(|| text.trim().to_owned()))
     };
-    let said = said.or_else(plain).filter(|said| !said.is_empty());
+    let said = said.or_else(as_it_is).filter(|said| !said.is_empty());
     let said = said.unwrap_or_else(|| match status {
         StatusCode::UNAUTHORIZED => {
             "it wants a token that it knows: give one with -z or HAB_AUTH_TOKEN".to_owned()
         }
         status => status.canonical_reason().unwrap_or("no reason is given").to_owned(),
     });
-    said.chars().take(COMPLAINT_CHARS_MAX).collect()
+    plain(&said).chars().take(COMPLAINT_CHARS_MAX).collect()
+}
+
+/// A text that came from outside, in one line, and without what would steer a terminal or turn the direction of writing.
+pub(super) fn plain(text: &str) -> String {
+    let steers = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if steers(c) { ' ' } else { c }).collect()
 }
 
 /// What is asked.
@@ -178,7 +194,7 @@ async fn send_once(
         .map_err(|_| unreachable(format!("no connection within {} s", CONNECT_TIMEOUT.as_secs())))?;
     let stream = connected.map_err(|e| unreachable(e.to_string()))?;
     let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|e| unreachable(reason(&e)))?;
+        http1::handshake(TokioIo::new(stream)).await.map_err(|e| unreachable(said(&e)))?;
     let connection = tokio::spawn(async move {
         // A connection that breaks shows as the end of the answer.
         let _ = connection.await;
@@ -187,7 +203,7 @@ async fn send_once(
         Ok(Ok(response)) => Ok(Answer { response, connection, at: at.clone() }),
         Ok(Err(error)) => {
             connection.abort();
-            Err(unreachable(reason(&error)))
+            Err(Error::Cut { url: at.to_string(), reason: said(&error) })
         }
         Err(_) => {
             connection.abort();
@@ -197,7 +213,10 @@ async fn send_once(
 }
 
 /// What went wrong, with what lies below it.
-fn reason(error: &hyper::Error) -> String {
+fn said(error: &hyper::Error) -> String {
+    if error.is_parse() {
+        return "what answers there speaks no HTTP; if it is TLS, write https://".to_owned();
+    }
     match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
@@ -223,5 +242,33 @@ async fn greet(stream: TcpStream, host: &str) -> io::Result<Box<dyn Wire>> {
     let config = config.with_root_certificates(roots).with_no_client_auth();
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| io::Error::other(format!("{host:?} is no name of a server")))?;
-    Ok(Box::new(TlsConnector::from(Arc::new(config)).connect(name, stream).await?))
+    let greeted = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+    Ok(Box::new(greeted.map_err(without_tls)?))
+}
+
+/// What keeps TLS from being spoken, with what can be done.
+fn without_tls(error: io::Error) -> io::Error {
+    let advice = match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(rustls::Error::InvalidMessage(_)) => {
+            "what answers there speaks no TLS; if it is plain HTTP, write http://"
+        }
+        Some(rustls::Error::InvalidCertificate(_)) => {
+            "if it is signed by an authority of your own, name a file with that one's certificate in SSL_CERT_FILE"
+        }
+        _ => return error,
+    };
+    io::Error::other(format!("{error}; {advice}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_complaint_steers_no_terminal() {
+        let said =
+            complaint(StatusCode::FORBIDDEN, r#"{"msg":"no\r\nannulus: all is well\u001b[31m\u202e"}"#);
+        assert_eq!(said, "no  annulus: all is well [31m ");
+        assert_eq!(complaint(StatusCode::BAD_GATEWAY, "<html>x</html>"), "Bad Gateway");
+    }
 }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use annulus_core::{PackageIdent, UnixTime};
 
 use super::index::Index;
+use super::keys::check_signer;
 use super::{Actor, Store, head_or_new, write};
 use crate::depot::head::{Entry, Head};
-use crate::depot::{Error, STABLE, UNSTABLE, tree};
+use crate::depot::{Error, Record, STABLE, UNSTABLE, tree};
 use crate::keys::KeyId;
 use crate::keys::crypto::{Hash, SecretKey};
 
@@ -149,7 +150,8 @@ impl Store {
     /// Puts a package into a channel.
     ///
     /// # Errors
-    /// The package was never uploaded, no channel key counts for its origin, or the disk refuses.
+    /// The package was never uploaded, the key that signed it or the one that signs the channel does not count, or the disk
+    /// refuses.
     pub fn promote(
         &self,
         ident: &PackageIdent,
@@ -164,23 +166,21 @@ impl Store {
             if channel == UNSTABLE {
                 return Ok(Moved::No);
             }
-            let key = (ident.origin(), channel, target);
-            let mut head = head_or_new(index, key.0, key.1, key.2);
+            check_counts(index, ident, &record)?;
             let hash =
                 record.hash().ok_or_else(|| Error::Refused(format!("the record of {ident} is damaged")))?;
-            if !head.add(ident, Entry::new(ident, &hash, record.size_bytes.unwrap_or_default(), now)) {
-                return Ok(Moved::No);
-            }
-            let number = self.publish(index, key, head, now)?;
-            self.audit(now, by, "promote", &format!("{ident} {target} {channel} {number}"))?;
-            Ok(Moved::Yes(number))
+            let entry = Entry::new(ident, &hash, record.size_bytes.unwrap_or_default(), now);
+            self.alter(index, (ident.origin(), channel, target), ("promote", now, by), ident, |head| {
+                head.add(ident, entry)
+            })
         })
     }
 
-    /// Takes a package out of a channel.
+    /// Takes a package out of a channel, whatever is missing of the package.
     ///
     /// # Errors
-    /// The channel is unstable, it or the package is not there, no channel key counts for the origin, or the disk refuses.
+    /// The channel is unstable, it is not there or does not have the package, no channel key counts for the origin, or the disk
+    /// refuses.
     pub fn demote(
         &self,
         ident: &PackageIdent,
@@ -196,21 +196,39 @@ impl Store {
         }
         self.change(|index| {
             self.need_channel(index, ident.origin(), channel)?;
+            let key = (ident.origin(), channel, target);
+            let moved = self.alter(index, key, ("demote", now, by), ident, |head| head.remove(ident))?;
+            if moved != Moved::No {
+                return Ok(moved);
+            }
             if index.record(ident, target).is_none() {
                 return Err(self.unknown(index, ident, target));
             }
-            let key = (ident.origin(), channel, target);
-            let mut head = head_or_new(index, key.0, key.1, key.2);
-            if !head.remove(ident) {
-                return Err(Error::NotFound(format!("{ident} is not in the channel {channel}")));
-            }
-            let number = self.publish(index, key, head, now)?;
-            self.audit(now, by, "demote", &format!("{ident} {target} {channel} {number}"))?;
-            Ok(Moved::Yes(number))
+            Err(Error::NotFound(format!("{ident} is not in the channel {channel}")))
         })
     }
 
-    /// Puts everything that one channel holds into another, or takes it out: one number for each platform.
+    /// Changes what a channel holds, where that is a change.
+    fn alter(
+        &self,
+        index: &mut Index,
+        key: (&str, &str, &str),
+        (what, now, by): (&str, UnixTime, &Actor),
+        ident: &PackageIdent,
+        change: impl FnOnce(&mut Head) -> bool,
+    ) -> Result<Moved, Error> {
+        let (origin, channel, target) = key;
+        let mut head = head_or_new(index, origin, channel, target);
+        if !change(&mut head) {
+            return Ok(Moved::No);
+        }
+        let number = self.publish(index, key, head, now)?;
+        self.audit(now, by, what, &format!("{ident} {target} {channel} {number}"))?;
+        Ok(Moved::Yes(number))
+    }
+
+    /// Puts everything that one channel holds into another, or takes it out: one number for each platform. Returns how many
+    /// packages that were, and which were left out, because the key that signed them does not count any more.
     ///
     /// # Errors
     /// As [`Self::promote`].
@@ -221,22 +239,25 @@ impl Store {
         is_in: bool,
         now: UnixTime,
         by: &Actor,
-    ) -> Result<u64, Error> {
+    ) -> Result<(u64, Vec<String>), Error> {
         tree::check_channel(to)?;
         if to == UNSTABLE {
             return Err(Error::Forbidden("what the channel unstable holds is what was uploaded".to_owned()));
         }
         self.change(|index| {
             self.need_channel(index, origin, from)?;
-            let mut moved = 0;
-            for (target, packages) in self.held(index, origin, from) {
+            let (mut moved, mut held_back) = (0, Vec::new());
+            for (target, packages) in held(index, origin, from) {
                 let mut head = head_or_new(index, origin, to, &target);
                 let before = moved;
                 for (ident, hash, size_bytes) in packages {
-                    let changed = if is_in {
-                        head.add(&ident, Entry::new(&ident, &hash, size_bytes, now))
-                    } else {
+                    let changed = if !is_in {
                         head.remove(&ident)
+                    } else if let Some(why) = why_held_back(index, &ident, &target) {
+                        held_back.push(format!("{ident} for {target}: {why}"));
+                        false
+                    } else {
+                        head.add(&ident, Entry::new(&ident, &hash, size_bytes, now))
                     };
                     moved += u64::from(changed);
                 }
@@ -246,23 +267,8 @@ impl Store {
             }
             let what = if is_in { "promote channel" } else { "demote channel" };
             self.audit(now, by, what, &format!("{origin} {from} {to} {moved}"))?;
-            Ok(moved)
+            Ok((moved, held_back))
         })
-    }
-
-    /// What a channel holds, by platform.
-    fn held(&self, index: &Index, origin: &str, channel: &str) -> Vec<(String, Vec<Held>)> {
-        let mut by_target: BTreeMap<String, Vec<Held>> = BTreeMap::new();
-        for (ident, target, record) in index.records() {
-            let is_held = ident.origin() == origin
-                && (channel == UNSTABLE
-                    || index.head(origin, channel, target).is_some_and(|head| head.newest(ident).is_some()));
-            if let (true, Some(hash)) = (is_held, record.hash()) {
-                let entry = (ident.clone(), hash, record.size_bytes.unwrap_or_default());
-                by_target.entry(target.to_owned()).or_default().push(entry);
-            }
-        }
-        by_target.into_iter().collect()
     }
 
     /// Signs the next number of a head, and brings it into the tree.
@@ -323,5 +329,59 @@ impl Store {
             }
             Ok(keys.len())
         })
+    }
+}
+
+/// What a channel holds, by platform: also what is missing of it.
+fn held(index: &Index, origin: &str, channel: &str) -> BTreeMap<String, Vec<Held>> {
+    let mut by_target: BTreeMap<String, Vec<Held>> = BTreeMap::new();
+    if channel == UNSTABLE {
+        for (ident, target, record) in index.records().filter(|(ident, ..)| ident.origin() == origin) {
+            if let Some(hash) = record.hash() {
+                let entry = (ident.clone(), hash, record.size_bytes.unwrap_or_default());
+                by_target.entry(target.to_owned()).or_default().push(entry);
+            }
+        }
+        return by_target;
+    }
+    for (target, head) in index.heads_of(origin, channel) {
+        let packages = head
+            .packages()
+            .filter_map(|(ident, entry)| Some((ident, entry.checksum.parse().ok()?, entry.size_bytes)));
+        by_target.insert(target, packages.collect());
+    }
+    by_target
+}
+
+/// Why hosts do not install a package that a channel holds; none where they do.
+fn why_held_back(index: &Index, ident: &PackageIdent, target: &str) -> Option<String> {
+    match index.record(ident, target) {
+        Some(record) => check_counts(index, ident, &record).err().map(|error| error.to_string()),
+        None => Some("it is not here".to_owned()),
+    }
+}
+
+/// What channels of an origin hold, and hosts do not install any more: each with the channel and the reason.
+pub(super) fn held_back(index: &Index, origin: &str) -> Vec<String> {
+    let heads = index.heads().filter(|((of, ..), _)| of == origin);
+    let packages = heads.flat_map(|((_, channel, target), head)| {
+        head.packages().map(move |(ident, _)| (channel, target, ident))
+    });
+    packages
+        .filter_map(|(channel, target, ident)| {
+            let record = index.record(&ident, target)?;
+            check_counts(index, &ident, &record).err()?;
+            let signer = record.signer.clone().unwrap_or_default();
+            Some(format!("{ident} for {target}, in the channel {channel}, signed by {signer}"))
+        })
+        .collect()
+}
+
+/// Checks that the key which signed a package still counts.
+fn check_counts(index: &Index, ident: &PackageIdent, record: &Record) -> Result<(), Error> {
+    let list = index.newest_list(ident.origin());
+    match record.signer.as_ref().and_then(|signer| signer.parse::<KeyId>().ok()) {
+        Some(signer) => check_signer(list.as_deref(), &signer),
+        None => Ok(()),
     }
 }

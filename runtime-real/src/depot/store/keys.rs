@@ -7,11 +7,15 @@ use std::sync::Arc;
 
 use annulus_core::UnixTime;
 
+use super::channels::held_back;
 use super::{Actor, Store, write};
 use crate::depot::list::{ListedKey, OriginList};
 use crate::depot::{Error, tree};
 use crate::keys::crypto::{self, PublicKey, SecretKey};
 use crate::keys::{KeyCache, KeyError, KeyFile, KeyId, KeyKind};
+
+/// What errors call a key that came.
+const SENT: &str = "the key that was sent";
 
 /// What a channel key of an origin is called.
 fn channel_key_name(origin: &str) -> String {
@@ -31,16 +35,8 @@ impl Store {
         now: UnixTime,
         by: &Actor,
     ) -> Result<(), Error> {
-        let id = self.key_id(origin, revision)?;
-        let from = Path::new("the key that was sent");
-        let key = KeyFile::parse(text, from).map_err(|e| Error::Refused(e.to_string()))?;
-        if key.id != id || key.kind != KeyKind::SigPublic {
-            return Err(Error::Refused(format!(
-                "what was sent is {} {}, and {id} is meant",
-                key.kind.words(),
-                key.id
-            )));
-        }
+        let key = self.sent_key((origin, revision), text, KeyKind::SigPublic)?;
+        let id = key.id.clone();
         if let Some(list) = self.list_of(origin)?
             && !list.origin_keys().contains(&ListedKey { id: id.to_string(), key: listed(&key) })
         {
@@ -50,7 +46,7 @@ impl Store {
             )));
         }
         let _held = self.hold()?;
-        match self.tree.keys().import(text, from, &[KeyKind::SigPublic]) {
+        match self.tree.keys().import(text, Path::new(SENT), &[KeyKind::SigPublic]) {
             Ok(imported) if imported.was_there => Err(Error::Conflict(format!("{id} is here already"))),
             Ok(_) => self.audit(now, by, "key", &id.to_string()),
             Err(KeyError::Conflict { .. }) => Err(Error::Conflict(format!(
@@ -58,6 +54,21 @@ impl Store {
             ))),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// A key that was sent, where it is the one that the address names.
+    fn sent_key(
+        &self,
+        (origin, revision): (&str, &str),
+        text: &str,
+        kind: KeyKind,
+    ) -> Result<KeyFile, Error> {
+        let id = self.key_id(origin, revision)?;
+        let key = KeyFile::parse(text, Path::new(SENT)).map_err(|e| Error::Refused(e.to_string()))?;
+        if key.id == id && key.kind == kind {
+            return Ok(key);
+        }
+        Err(Error::Refused(format!("what was sent is {} {}, and {id} is meant", key.kind.words(), key.id)))
     }
 
     fn key_id(&self, origin: &str, revision: &str) -> Result<KeyId, Error> {
@@ -105,19 +116,10 @@ impl Store {
         now: UnixTime,
         by: &Actor,
     ) -> Result<(), Error> {
-        let id = self.key_id(origin, revision)?;
-        let from = Path::new("the key that was sent");
-        let key = KeyFile::parse(text, from).map_err(|e| Error::Refused(e.to_string()))?;
-        if key.id != id || key.kind != KeyKind::SigSecret {
-            return Err(Error::Refused(format!(
-                "what was sent is {} {}, and {id} is meant",
-                key.kind.words(),
-                key.id
-            )));
-        }
+        let key = self.sent_key((origin, revision), text, KeyKind::SigSecret)?;
         let _held = self.hold()?;
-        self.tree.secret_keys().import(text, from, &[KeyKind::SigSecret])?;
-        self.audit(now, by, "secret key", &id.to_string())
+        self.tree.secret_keys().import(text, Path::new(SENT), &[KeyKind::SigSecret])?;
+        self.audit(now, by, "secret key", &key.id.to_string())
     }
 
     /// The newest secret key of an origin, as text.
@@ -182,12 +184,18 @@ impl Store {
         }
     }
 
-    /// Takes the next list of keys of an origin.
+    /// Takes the next list of keys of an origin. Returns its number, and what channels hold back from then on.
     ///
     /// # Errors
     /// It is none, its number does not follow, or no key of the list before it signed it; of the first one, no key of the
     /// origin that this depot has.
-    pub fn put_list(&self, origin: &str, text: &str, now: UnixTime, by: &Actor) -> Result<u64, Error> {
+    pub fn put_list(
+        &self,
+        origin: &str,
+        text: &str,
+        now: UnixTime,
+        by: &Actor,
+    ) -> Result<(u64, Vec<String>), Error> {
         tree::check_origin(origin)?;
         let list = OriginList::parse(text)
             .map_err(|why| Error::Refused(format!("the list of keys is refused: {why}")))?;
@@ -219,9 +227,10 @@ impl Store {
                 self.tree.keys().store(&key)?;
             }
             write(&self.tree.list(origin, list.number()), text)?;
+            write(&self.tree.newest_list(origin), text)?;
             self.audit(now, by, "list of keys", &format!("{origin} {}", list.number()))?;
             index.put_list(list.clone());
-            Ok(list.number())
+            Ok((list.number(), held_back(index, origin)))
         })
     }
 

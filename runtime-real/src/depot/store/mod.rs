@@ -2,12 +2,15 @@
 //! written under a lock that other processes heed, and then written down in `audit.jsonl`.
 //!
 //! `index` is what is known of the tree, `upload` takes packages, `channels` promotes and demotes, `keys` takes keys and lists
-//! of keys, `tidy` removes packages and builds the records again from the files.
+//! of keys, `tokens` says who may do so, `tidy` removes packages and builds the records again from the files, `mirror` notices
+//! what a copy of a tree has been brought.
 
 mod channels;
 mod index;
 mod keys;
+mod mirror;
 mod tidy;
+mod tokens;
 mod upload;
 
 #[cfg(test)]
@@ -15,7 +18,9 @@ mod tests;
 
 use std::fs::{self, File};
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::thread;
+use std::time::Duration;
 
 use annulus_core::{PackageIdent, UnixTime};
 use tokio::sync::watch;
@@ -27,12 +32,16 @@ pub use upload::Upload;
 
 use super::audit;
 use super::head::Head;
-use super::token::{ANY_ORIGIN, Role, Token, Tokens};
 use super::{Error, Record, Tree};
-use crate::host::{atomic, lock_file};
+use crate::host::{atomic, clock, lock_file};
 use crate::package::Limits;
 
 pub use super::audit::Actor;
+
+/// A change waits so long for another one, in milliseconds.
+const HOLD_MAX_MS: u64 = 5_000;
+/// Between two looks whether the other one has ended.
+const HOLD_PERIOD: Duration = Duration::from_millis(10);
 
 /// A depot that is open.
 #[derive(Debug)]
@@ -40,6 +49,9 @@ pub struct Store {
     tree: Tree,
     limits: Limits,
     state: Mutex<State>,
+    /// Held by what changes the tree in this process; who reads waits for none of them.
+    writing: Mutex<()>,
+    mirror: Mutex<mirror::Look>,
     /// Counts the changes; who waits for one looks at it.
     changes: watch::Sender<u64>,
 }
@@ -49,6 +61,15 @@ struct State {
     index: Arc<Index>,
     /// The text of the generation file that the index is of.
     generation: String,
+    /// Whether a change that another process has made is being read.
+    is_loading: bool,
+}
+
+/// What a change holds while it is made: no other one is, in this process or another.
+#[derive(Debug)]
+struct Held<'a> {
+    _own: MutexGuard<'a, ()>,
+    _file: File,
 }
 
 impl Store {
@@ -57,7 +78,14 @@ impl Store {
     /// # Errors
     /// The disk or the rights refuse.
     pub fn make(tree: Tree) -> Result<Self, Error> {
-        tree.make()?;
+        match tree.make() {
+            // A mirror may lie where none may write.
+            Err(Error::Io { source, .. }) if tree.is_there() && is_readable_only(&source) => {}
+            made => {
+                made?;
+                upload::remove_abandoned(&tree)?;
+            }
+        }
         Self::open(tree)
     }
 
@@ -69,10 +97,12 @@ impl Store {
         if !tree.is_there() {
             return Err(Error::NoTree { dir: tree.dir().to_owned() });
         }
-        let generation = generation(&tree)?;
+        let mirror = Mutex::default();
+        let generation = generation(&tree, &mirror)?;
         let index = Arc::new(Index::load(&tree)?);
-        let state = Mutex::new(State { index, generation });
-        Ok(Self { tree, limits: Limits::default(), state, changes: watch::Sender::new(0) })
+        let state = Mutex::new(State { index, generation, is_loading: false });
+        let (limits, changes) = (Limits::default(), watch::Sender::new(0));
+        Ok(Self { tree, limits, state, writing: Mutex::default(), mirror, changes })
     }
 
     /// Its tree.
@@ -91,47 +121,79 @@ impl Store {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the tree holds now, whichever process changed it.
+    /// What the tree holds now, whichever process changed it. Where a change is being made or read, what it held before.
     fn index(&self) -> Result<Arc<Index>, Error> {
+        let now = generation(&self.tree, &self.mirror)?;
+        let before = {
+            let mut state = self.state();
+            if state.generation == now || state.is_loading {
+                return Ok(Arc::clone(&state.index));
+            }
+            state.is_loading = true;
+            state.generation.clone()
+        };
+        let loaded = Index::load(&self.tree);
         let mut state = self.state();
-        self.refresh(&mut state)?;
-        Ok(Arc::clone(&state.index))
-    }
-
-    fn refresh(&self, state: &mut State) -> Result<(), Error> {
-        let now = generation(&self.tree)?;
-        if now != state.generation {
-            state.index = Arc::new(Index::load(&self.tree)?);
+        state.is_loading = false;
+        // A change of this process may have come meanwhile, which knows better.
+        if state.generation == before {
+            state.index = Arc::new(loaded?);
             state.generation = now;
             self.changes.send_modify(|count| *count += 1);
         }
-        Ok(())
+        Ok(Arc::clone(&state.index))
     }
 
     /// Changes the tree: no other process does meanwhile. What was changed before an error stays on disk, and is seen.
     fn change<T>(&self, work: impl FnOnce(&mut Index) -> Result<T, Error>) -> Result<T, Error> {
-        let mut state = self.state();
         let _held = self.hold()?;
-        self.refresh(&mut state)?;
-        let mut index = Index::clone(&state.index);
+        let now = generation(&self.tree, &self.mirror)?;
+        let known = {
+            let state = self.state();
+            (state.generation == now).then(|| Arc::clone(&state.index))
+        };
+        let mut index = match known {
+            Some(index) => Index::clone(&index),
+            None => Index::load(&self.tree)?,
+        };
         let done = work(&mut index);
-        match &done {
-            Ok(_) => state.index = Arc::new(index),
-            Err(_) => state.index = Arc::new(Index::load(&self.tree)?),
+        if done.is_err() {
+            index = Index::load(&self.tree)?;
         }
         let path = self.tree.generation();
-        let next = state.generation.trim().parse::<u64>().unwrap_or_default() + 1;
-        atomic::write(&path, next.to_string().as_bytes(), 0o644).map_err(Error::io(&path))?;
-        state.generation = next.to_string();
+        let next = (now.trim().parse::<u64>().unwrap_or_default() + 1).to_string();
+        {
+            let mut state = self.state();
+            state.index = Arc::new(index);
+            state.generation.clone_from(&next);
+        }
+        atomic::write(&path, next.as_bytes(), 0o644).map_err(Error::io(&path))?;
         self.changes.send_modify(|count| *count += 1);
         done
     }
 
-    fn hold(&self) -> Result<File, Error> {
+    /// Keeps others from changing the tree, and waits for one that does, but not for long: who waits for the answer can come
+    /// again, and does not keep a thread from those who read.
+    fn hold(&self) -> Result<Held<'_>, Error> {
         let path = self.tree.lock();
         let file = lock_file::open(&path).map_err(Error::io(&path))?;
-        file.lock().map_err(Error::io(&path))?;
-        Ok(file)
+        let begun_ms = clock::boot_ms();
+        loop {
+            let own = match self.writing.try_lock() {
+                Ok(own) => Some(own),
+                Err(TryLockError::Poisoned(own)) => Some(own.into_inner()),
+                Err(TryLockError::WouldBlock) => None,
+            };
+            match own.map(|own| file.try_lock().map(|()| own)) {
+                Some(Ok(own)) => return Ok(Held { _own: own, _file: file }),
+                Some(Err(fs::TryLockError::Error(error))) => return Err(Error::io(&path)(error)),
+                Some(Err(fs::TryLockError::WouldBlock)) | None => {}
+            }
+            if clock::boot_ms().saturating_sub(begun_ms) > HOLD_MAX_MS {
+                return Err(Error::Busy { seconds: HOLD_MAX_MS / 1000 });
+            }
+            thread::sleep(HOLD_PERIOD);
+        }
     }
 
     fn audit(&self, now: UnixTime, by: &Actor, what: &str, on: &str) -> Result<(), Error> {
@@ -217,96 +279,21 @@ impl Store {
         let head = index.head_text(origin, channel, target);
         Ok(head.map(|(text, head)| (text, head.number())))
     }
-
-    /// Makes a token; its text is shown this once.
-    ///
-    /// # Errors
-    /// There are too many, or the disk refuses.
-    pub fn make_token(
-        &self,
-        origin: &str,
-        role: Role,
-        now: UnixTime,
-        expires_ms: Option<u64>,
-    ) -> Result<String, Error> {
-        let _held = self.hold()?;
-        let mut tokens = Tokens::load(&self.tree.tokens())?;
-        let text = tokens.make(origin, role, now, expires_ms)?;
-        tokens.save(&self.tree.tokens())?;
-        self.audit(now, &Actor::local(), "token", &format!("{} {origin}", role.name()))?;
-        Ok(text)
-    }
-
-    /// Revokes a token.
-    ///
-    /// # Errors
-    /// There is none of this id, or the disk refuses.
-    pub fn revoke_token(&self, id: &str, now: UnixTime) -> Result<(), Error> {
-        let _held = self.hold()?;
-        let mut tokens = Tokens::load(&self.tree.tokens())?;
-        if !tokens.revoke(id) {
-            return Err(Error::NotFound(format!(
-                "no token has the id {id:?}; `annulus depot token --list` lists them"
-            )));
-        }
-        tokens.save(&self.tree.tokens())?;
-        self.audit(now, &Actor::local(), "revoke token", id)
-    }
-
-    /// Every token.
-    ///
-    /// # Errors
-    /// The tree cannot be read.
-    pub fn tokens(&self) -> Result<Vec<Token>, Error> {
-        Ok(Tokens::load(&self.tree.tokens())?.list().to_vec())
-    }
-
-    /// Checks that a token allows this, and returns its id.
-    ///
-    /// # Errors
-    /// It is unknown, or allows less.
-    pub fn admit(
-        &self,
-        token: Option<&str>,
-        origin: &str,
-        role: Role,
-        now: UnixTime,
-    ) -> Result<String, Error> {
-        let Some(text) = token else {
-            return Err(Error::Unauthorized(format!(
-                "a token is needed to {} packages of {origin}: give one with -z or HAB_AUTH_TOKEN; on the depot's host \
-                 `annulus depot token {origin} --role {}` makes one",
-                role.name(),
-                role.name()
-            )));
-        };
-        let tokens = Tokens::load(&self.tree.tokens())?;
-        let Some(token) = tokens.find(text) else {
-            return Err(Error::Unauthorized(
-                "this token is not one of this depot's, or was revoked".to_owned(),
-            ));
-        };
-        if token.has_expired(now) {
-            return Err(Error::Unauthorized(format!("token {} has expired", token.id)));
-        }
-        if !token.allows(origin, role, now) {
-            return Err(Error::Forbidden(format!(
-                "token {} allows to {} packages of {}, and not to {} those of {origin}",
-                token.id,
-                token.role.name(),
-                if token.origin == ANY_ORIGIN { "every origin" } else { &token.origin },
-                role.name()
-            )));
-        }
-        Ok(token.id.clone())
-    }
 }
 
-fn generation(tree: &Tree) -> Result<String, Error> {
+fn is_readable_only(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
+}
+
+/// What tells one state of a tree from another: a number that each change raises, or in a mirror, which has none, what its
+/// files look like.
+fn generation(tree: &Tree, mirror: &Mutex<mirror::Look>) -> Result<String, Error> {
     let path = tree.generation();
     match fs::read_to_string(&path) {
         Ok(text) => Ok(text),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            mirror.lock().unwrap_or_else(PoisonError::into_inner).now(tree)
+        }
         Err(e) => Err(Error::io(&path)(e)),
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::*;
 use crate::depot::list::{ListedKey, OriginList};
-use crate::depot::{STABLE, UNSTABLE};
+use crate::depot::{Role, STABLE, UNSTABLE};
 use crate::keys::crypto::{self, Hash};
 use crate::keys::{KeyCache, KeyFile, KeyKind};
 use crate::package::tests::{Bench, NOW, PLAN};
@@ -59,7 +59,7 @@ impl World {
         let (id, secret) = self.keys().origin_secret("acme").expect("read").expect("a key");
         let listed = vec![ListedKey::new(&id, &secret.public())];
         let text = OriginList::sign(("acme", number), listed, vec![channel_key], (&id, &secret), NOW);
-        self.store.put_list("acme", &text, NOW, &by())
+        self.store.put_list("acme", &text, NOW, &by()).map(|(number, _)| number)
     }
 
     fn promote(&self, ident: &PackageIdent, channel: &str) -> Result<Moved, Error> {
@@ -196,9 +196,9 @@ fn a_removed_channel_goes_on_counting() {
     assert_eq!(world.latest("dev"), None);
     world.store.make_channel("acme", "dev", NOW, &by()).expect("made again");
     assert_eq!(world.promote(&built.ident, "dev").expect("promoted"), Moved::Yes(4));
-    assert_eq!(world.store.move_all("acme", ("dev", "qa"), true, NOW, &by()).expect("moved"), 1);
+    assert_eq!(world.store.move_all("acme", ("dev", "qa"), true, NOW, &by()).expect("moved").0, 1);
     assert_eq!(world.latest("qa").as_deref(), Some("1.0"));
-    assert_eq!(world.store.move_all("acme", ("dev", "qa"), false, NOW, &by()).expect("moved"), 1);
+    assert_eq!(world.store.move_all("acme", ("dev", "qa"), false, NOW, &by()).expect("moved").0, 1);
     assert_eq!(world.latest("qa"), None);
 }
 
@@ -219,7 +219,11 @@ fn the_records_are_made_again_from_the_files() {
     assert_eq!(world.latest(STABLE).as_deref(), Some("2.0"), "another process sees it");
     let blob = world.store.tree().blob(&record.hash().expect("a hash"));
     fs::write(&blob, "damaged").expect("written");
+    fs::create_dir(world.store.tree().blobs().join("lost+found")).expect("made");
+    let leftover = world.store.tree().keys().dir().join(".new-x");
+    fs::write(&leftover, "half").expect("written");
     let report = again.reindex(NOW).expect("done");
+    assert!(report.foreign.len() == 1 && !leftover.exists(), "{report:?}");
     assert_eq!((report.packages, report.damaged.len(), report.missing.len()), (1, 1, 1), "{report:?}");
     assert!(blob.exists(), "nothing is removed");
 }
@@ -310,4 +314,104 @@ fn a_key_that_the_list_does_not_name_counts_no_more() {
     assert_eq!(second.signer, id, "it signs with the newest key");
     assert!(matches!(world.upload(&second), Err(Error::Forbidden(_))));
     world.upload(&built).expect("the key that is named");
+}
+
+impl World {
+    /// Makes another key of the origin, which signs from now on, and lets it count alone.
+    fn rotate(&self, number: u64) -> Vec<String> {
+        let (before, secret) = self.keys().origin_secret("acme").expect("read").expect("a key");
+        let later = UnixTime::from_millis(NOW.as_millis() + number * 5_000);
+        let (id, next) = self.keys().generate_origin("acme", later).expect("made");
+        let old = ListedKey::new(&before, &secret.public());
+        let new = ListedKey::new(&id, &next.public());
+        let channel = vec![self.store.channel_key("acme", NOW).expect("a key")];
+        let both = OriginList::sign(
+            ("acme", number),
+            vec![old, new.clone()],
+            channel.clone(),
+            (&before, &secret),
+            NOW,
+        );
+        self.store.put_list("acme", &both, NOW, &by()).expect("taken");
+        let alone = OriginList::sign(("acme", number + 1), vec![new], channel, (&id, &next), NOW);
+        self.store.put_list("acme", &alone, NOW, &by()).expect("taken").1
+    }
+}
+
+#[test]
+fn what_a_removed_key_signed_is_held_back_and_can_be_demoted() {
+    let world = world();
+    let (one, two) = (world.build("1.0"), world.build("2.0"));
+    world.key();
+    world.upload(&one).expect("taken");
+    let record = world.upload(&two).expect("taken");
+    world.certify(1).expect("taken");
+    world.promote(&one.ident, STABLE).expect("promoted");
+    world.promote(&two.ident, STABLE).expect("promoted");
+    let held_back = world.rotate(2);
+    assert!(held_back.len() == 2 && held_back[0].contains("in the channel stable"), "{held_back:?}");
+    let refused = world.promote(&one.ident, "qa").expect_err("its key counts no more").to_string();
+    assert!(refused.contains("not among the keys that count"), "{refused}");
+    let (moved, left_out) =
+        world.store.move_all("acme", (STABLE, "qa"), true, NOW, &by()).expect("moved what it may");
+    assert_eq!((moved, left_out.len()), (0, 2), "{left_out:?}");
+    let report = world.store.reindex(NOW).expect("done");
+    assert_eq!((report.packages, report.held_back.len(), report.damaged.len()), (2, 2, 0), "{report:?}");
+    // Also what is missing altogether leaves the channel.
+    fs::remove_file(world.store.tree().blob(&record.hash().expect("a hash"))).expect("lost");
+    let report = world.store.reindex(NOW).expect("done");
+    assert_eq!((report.packages, report.missing.len(), report.held_back.len()), (1, 1, 1), "{report:?}");
+    for built in [&one, &two] {
+        world.store.demote(&built.ident, &host_target(), STABLE, NOW, &by()).expect("demoted");
+    }
+    assert_eq!(world.latest(STABLE), None);
+}
+
+#[test]
+fn who_reads_waits_for_none_who_changes() {
+    let world = world();
+    let built = world.build("1.0");
+    world.key();
+    world.upload(&built).expect("taken");
+    let held = lock_file::open(&world.store.tree().lock()).expect("opened");
+    held.lock().expect("locked");
+    thread::scope(|scope| {
+        let writing = scope.spawn(|| world.store.make_channel("acme", "dev", NOW, &by()));
+        while !writing.is_finished() {
+            let begun_ms = clock::boot_ms();
+            assert_eq!(world.store.search("shop", false).expect("read").len(), 1);
+            assert!(clock::boot_ms() - begun_ms < HOLD_MAX_MS / 2, "a reader waited");
+        }
+        let error = writing.join().expect("ended").expect_err("it is held by another process");
+        assert!(matches!(error, Error::Busy { .. }), "{error}");
+    });
+    held.unlock().expect("let go");
+    world.store.make_channel("acme", "dev", NOW, &by()).expect("made");
+}
+
+#[test]
+fn a_copy_that_is_brought_up_to_date_shows_it() {
+    let world = world();
+    let (one, two) = (world.build("1.0"), world.build("2.0"));
+    world.key();
+    world.upload(&one).expect("taken");
+    world.certify(1).expect("taken");
+    world.promote(&one.ident, STABLE).expect("promoted");
+    let tree = Tree::new(world.bench.path("mirror"));
+    let copy = |from: &Path| {
+        let status =
+            std::process::Command::new("cp").args(["-a"]).arg(from.join(".")).arg(tree.dir()).status();
+        assert!(status.expect("cp runs").success());
+        fs::remove_dir_all(tree.dir().join("private")).expect("removed");
+    };
+    fs::create_dir(tree.dir()).expect("made");
+    copy(world.store.tree().dir());
+    let before = mirror::look(&tree).expect("read");
+    assert_eq!(mirror::look(&tree).expect("read"), before, "nothing has come");
+    world.upload(&two).expect("taken");
+    world.promote(&two.ident, STABLE).expect("promoted");
+    copy(world.store.tree().dir());
+    assert_ne!(mirror::look(&tree).expect("read"), before);
+    let served = Store::open(tree).expect("a mirror needs no private part");
+    assert_eq!(served.heads("acme", STABLE, &host_target()).expect("read"), [two.ident]);
 }

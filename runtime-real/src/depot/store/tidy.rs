@@ -1,13 +1,16 @@
 //! Removes packages, and makes the records again from the files that are there.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
 
 use annulus_core::{PackageIdent, UnixTime};
 
+use super::channels::held_back;
 use super::index::{Index, entries};
 use super::{Actor, Store};
-use crate::depot::{Error, UNSTABLE};
+use crate::depot::{Error, Record, UNSTABLE};
+use crate::host::atomic;
 use crate::keys::crypto::{self, Hash};
 use crate::package::{Hart, MetaFile, inspect};
 
@@ -20,8 +23,12 @@ pub struct Report {
     pub found: usize,
     /// Files that are no packages of this depot, and why.
     pub damaged: Vec<String>,
+    /// What lies among the package files and is no file.
+    pub foreign: Vec<String>,
     /// Packages of channels whose files are missing.
     pub missing: Vec<String>,
+    /// Packages of channels that hosts refuse, because the key that signed them counts no more.
+    pub held_back: Vec<String>,
 }
 
 impl Store {
@@ -61,58 +68,112 @@ impl Store {
         })
     }
 
-    /// Makes the records again from the package files, and says what is wrong. Removes no file.
+    /// Makes the records again from the package files, and says what is wrong. Removes no package file. The files are read
+    /// while the depot goes on; who changes it waits only while the records are written.
     ///
     /// # Errors
-    /// The tree cannot be read or written.
+    /// The tree cannot be read or written, or another process changes it and does not end.
     pub fn reindex(&self, now: UnixTime) -> Result<Report, Error> {
+        let mut report = Report::default();
+        let mut seen = BTreeMap::new();
+        for path in entries(&self.tree.blobs())? {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+            let looked = if path.is_file() {
+                self.look(&path, &name, now)
+            } else {
+                // Another program's, such as lost+found.
+                report.foreign.push(format!("{}: it is no file", path.display()));
+                continue;
+            };
+            match looked {
+                Ok((ident, target, record)) => drop(seen.insert((ident, target), record)),
+                // It was deleted meanwhile.
+                Err(_) if !path.exists() => {}
+                Err(error @ Error::Io { .. }) => return Err(error),
+                Err(error) => report.damaged.push(format!("{}: {error}", path.display())),
+            }
+        }
         self.change(|index| {
-            let mut report = Report::default();
-            let mut seen = Vec::new();
-            for path in entries(&self.tree.blobs())? {
-                let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-                match self.look(index, &path, &name, now) {
-                    Ok((ident, target, mut record)) => {
-                        match index.record(&ident, &target) {
-                            Some(old) => record.created_at.clone_from(&old.created_at),
-                            None => report.found += 1,
-                        }
-                        self.write_record(&ident, &target, &record)?;
-                        index.put_record(record);
-                        seen.push((ident, target));
-                    }
-                    Err(error @ Error::Io { .. }) => return Err(error),
-                    Err(error) => report.damaged.push(format!("{}: {error}", path.display())),
-                }
-            }
-            let gone: Vec<(PackageIdent, String)> = index
-                .records()
-                .map(|(ident, target, _)| (ident.clone(), target.to_owned()))
-                .filter(|known| !seen.contains(known))
-                .collect();
-            for (ident, target) in gone {
-                let path = self.tree.record(&ident, &target).expect("a record is of a fully qualified ident");
-                fs::remove_file(&path).map_err(Error::io(&path))?;
-                index.remove_record(&ident, &target);
-            }
+            self.write_records(index, seen, &mut report)?;
             for ((_, channel, target), head) in index.heads() {
                 for (ident, _) in head.packages().filter(|(ident, _)| index.record(ident, target).is_none()) {
                     report.missing.push(format!("{ident} for {target}, in the channel {channel}"));
                 }
             }
-            report.packages = seen.len();
+            let origins: BTreeSet<&String> = index.heads().map(|((origin, ..), _)| origin).collect();
+            report.held_back = origins.into_iter().flat_map(|origin| held_back(index, origin)).collect();
+            self.remove_leftovers()?;
             self.audit(now, &Actor::local(), "reindex", &report.packages.to_string())?;
-            Ok(report)
-        })
+            Ok(())
+        })?;
+        Ok(report)
+    }
+
+    /// Writes the records of what was seen, and removes those of what is not here any more. What was uploaded or deleted
+    /// meanwhile is as the one who did that has left it.
+    fn write_records(
+        &self,
+        index: &mut Index,
+        seen: BTreeMap<(PackageIdent, String), Record>,
+        report: &mut Report,
+    ) -> Result<(), Error> {
+        let has_file = |record: &Record| record.hash().is_some_and(|hash| self.tree.blob(&hash).is_file());
+        let known: Vec<(PackageIdent, String)> =
+            index.records().map(|(ident, target, _)| (ident.clone(), target.to_owned())).collect();
+        let damaged = |record: &Record| {
+            let name = &record.checksum;
+            report.damaged.iter().any(|line| line.contains(name.as_str()))
+        };
+        let gone = known.iter().filter(|(ident, target)| {
+            let record = index.record(ident, target);
+            !seen.contains_key(&(ident.clone(), target.clone()))
+                && record.is_none_or(|record| !has_file(&record) || damaged(&record))
+        });
+        let gone: Vec<_> = gone.cloned().collect();
+        for (ident, target) in gone {
+            let path = self.tree.record(&ident, &target).expect("a record is of a fully qualified ident");
+            fs::remove_file(&path).map_err(Error::io(&path))?;
+            index.remove_record(&ident, &target);
+        }
+        for ((ident, target), mut record) in seen {
+            if !has_file(&record) {
+                continue;
+            }
+            match index.record(&ident, &target) {
+                Some(old) => record.created_at.clone_from(&old.created_at),
+                None => report.found += 1,
+            }
+            self.write_record(&ident, &target, &record)?;
+            index.put_record(record);
+        }
+        report.packages = index.records().count();
+        Ok(())
+    }
+
+    /// Removes files that were being written when a process ended. None is being written while the tree is held.
+    fn remove_leftovers(&self) -> Result<(), Error> {
+        let mut dirs = self.tree.written_dirs();
+        while let Some(dir) = dirs.pop() {
+            let Ok(listed) = fs::read_dir(&dir) else { continue };
+            for entry in listed.flatten() {
+                let (path, kind) = (entry.path(), entry.file_type());
+                let Ok(kind) = kind else { continue };
+                if kind.is_dir() {
+                    dirs.push(path);
+                } else if kind.is_file() && atomic::is_staged(&path) {
+                    fs::remove_file(&path).map_err(Error::io(&path))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn look(
         &self,
-        index: &Index,
         path: &std::path::Path,
         name: &str,
         now: UnixTime,
-    ) -> Result<(PackageIdent, String, crate::depot::Record), Error> {
+    ) -> Result<(PackageIdent, String, Record), Error> {
         let mut file = File::open(path).map_err(Error::io(path))?;
         let hash = crypto::hash_reader(&mut file).map_err(Error::io(path))?;
         if name.parse::<Hash>() != Ok(hash) {
@@ -124,8 +185,8 @@ impl Store {
             .metafiles
             .get(&MetaFile::Target)
             .map_or_else(crate::package::host_target, |text| text.trim().to_owned());
-        let list = index.newest_list(said.ident.origin());
-        let record = self.verify(path, (&said.ident, &target), (&hash, size_bytes), list.as_deref(), now)?;
+        // A key that counts no more has still signed it: hosts refuse the package, and the depot goes on to know what it has.
+        let record = self.verify(path, (&said.ident, &target), (&hash, size_bytes), None, now)?;
         Ok((said.ident, target, record))
     }
 }

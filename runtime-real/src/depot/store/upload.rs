@@ -4,6 +4,7 @@
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use annulus_core::{PackageIdent, UnixTime};
 use tempfile::{NamedTempFile, TempPath};
@@ -11,8 +12,8 @@ use tempfile::{NamedTempFile, TempPath};
 use super::keys::check_signer;
 use super::{Actor, Store, write};
 use crate::depot::record::FileFacts;
-use crate::depot::{Error, OriginList, Record, tree};
-use crate::host::{atomic, timestamp};
+use crate::depot::{Error, OriginList, Record, Tree, tree};
+use crate::host::{atomic, clock, timestamp};
 use crate::keys::crypto::{self, Hash};
 use crate::package::{Hart, MetaFile, inspect};
 
@@ -31,6 +32,23 @@ impl Upload {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// What did not change for so long is no upload any more: one that stalls is given up much earlier.
+const ABANDONED_AGE: Duration = Duration::from_secs(3600);
+
+/// Removes what is left of uploads whose process has ended.
+pub(super) fn remove_abandoned(tree: &Tree) -> Result<(), Error> {
+    let dir = tree.incoming();
+    let now = SystemTime::UNIX_EPOCH + Duration::from_millis(clock::wall().as_millis());
+    for entry in fs::read_dir(&dir).map_err(Error::io(&dir))?.flatten() {
+        let age = entry.metadata().ok().and_then(|meta| now.duration_since(meta.modified().ok()?).ok());
+        if age.is_some_and(|age| age > ABANDONED_AGE) {
+            let path = entry.path();
+            fs::remove_file(&path).map_err(Error::io(&path))?;
+        }
+    }
+    Ok(())
 }
 
 impl Store {
@@ -92,6 +110,11 @@ impl Store {
                 return Err(Error::Conflict(format!(
                     "{ident} for {target} has come meanwhile by another upload"
                 )));
+            }
+            // The key may have been removed meanwhile.
+            let signer = record.signer.as_ref().and_then(|signer| signer.parse().ok());
+            if let Some(signer) = signer {
+                check_signer(index.newest_list(ident.origin()).as_deref(), &signer)?;
             }
             let blob = self.tree.blob(&checksum);
             fs::rename(&path, &blob).map_err(Error::io(&blob))?;

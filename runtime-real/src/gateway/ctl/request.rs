@@ -192,7 +192,13 @@ async fn svc_load(ctl: &Ctl, request: SvcLoad) -> Result<Answer, NetErr> {
     let loaded = services(ctl).await?.into_iter().find(|view| view.spec.name() == ident.service_name());
     let spec = convert::spec(&request, loaded.as_ref().filter(|_| force).map(|view| &view.spec))?;
     let (mut lines, name) = (Vec::new(), spec.name());
-    if request.bldr_url.as_deref().is_some_and(|url| !url.is_empty()) {
+    // What is stored is used much later, so it is looked at now, whether or not the depot is to be asked.
+    let wrong = |error: depot::Error| NetErr::new(ErrCode::InvalidPayload, error.to_string());
+    if let Some(channel) = request.bldr_channel.as_deref().filter(|channel| !channel.is_empty()) {
+        depot::check_channel(channel).map_err(wrong)?;
+    }
+    if let Some(url) = request.bldr_url.as_deref().filter(|url| !url.trim().is_empty()) {
+        depot::client_of(url).map_err(wrong)?;
         lines.extend(present(ctl, &spec).await?);
     }
     claim(ctl, &name).await?;

@@ -1,7 +1,8 @@
 //! Errors as this API has them: `{code, msg}`, which Habitat's client shows.
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::extract::OriginalUri;
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -11,6 +12,9 @@ use crate::keys::KeyError;
 
 /// So long should a client wait where there is too much to do, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+
+/// Longest text of the framework's own refusals, in bytes.
+const TEXT_BYTES_MAX: usize = 16 * 1024;
 
 /// An answer that is not what was asked for.
 #[derive(Debug)]
@@ -41,6 +45,7 @@ impl From<Error> for Refusal {
                 StatusCode::BAD_REQUEST
             }
             Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Error::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Error::Circular(_) => StatusCode::FAILED_DEPENDENCY,
             Error::Io { source, .. } if disk::is_full(source) => StatusCode::INSUFFICIENT_STORAGE,
             Error::Io { .. } | Error::Key(KeyError::Io { .. }) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -71,11 +76,23 @@ impl IntoResponse for Refusal {
     }
 }
 
-pub(super) async fn unknown_route(request: axum::extract::Request) -> Refusal {
-    Refusal::new(StatusCode::NOT_FOUND, format!("this depot has no route {}", request.uri().path()))
+pub(super) async fn unknown_route(OriginalUri(uri): OriginalUri) -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, format!("this depot has no route {}", uri.path()))
 }
 
-pub(super) async fn wrong_method(request: axum::extract::Request) -> Refusal {
-    let said = format!("{} is not what {} is for", request.method(), request.uri().path());
+pub(super) async fn wrong_method(method: Method, OriginalUri(uri): OriginalUri) -> Refusal {
+    let said = format!("{method} is not what {} is for", uri.path());
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, said)
+}
+
+/// Gives refusals of the framework, which are plain text, the form that those of this API have.
+pub(super) async fn same_form(response: Response) -> Response {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let is_plain = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    let status = response.status();
+    if !is_plain || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let text = axum::body::to_bytes(response.into_body(), TEXT_BYTES_MAX).await.unwrap_or_default();
+    Refusal::new(status, String::from_utf8_lossy(&text).trim()).into_response()
 }

@@ -12,11 +12,12 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
-use tokio::sync::Semaphore;
 
 use super::Load;
 use super::answer::Refusal;
+use super::caller::Caller;
 use super::download::{hash_of, send};
+use super::downloads::Downloads;
 use crate::keys::crypto::{self, Hash};
 
 /// Most files of the cache that are given to others.
@@ -30,21 +31,19 @@ type Stamp = (u64, u64, i64, i64);
 struct Artifacts {
     dir: PathBuf,
     known: Mutex<BTreeMap<PathBuf, (Stamp, Hash)>>,
-    downloads: Arc<Semaphore>,
+    downloads: Arc<Downloads>,
 }
 
 /// The route of a supervisor that serves no depot.
 pub fn router(dir: PathBuf) -> Router {
-    let artifacts = Artifacts {
-        dir,
-        known: Mutex::default(),
-        downloads: Arc::new(Semaphore::new(Load::BESIDE.downloads)),
-    };
+    let artifacts =
+        Artifacts { dir, known: Mutex::default(), downloads: Arc::new(Downloads::new(Load::BESIDE)) };
     Router::new().route("/v1/blobs/{hash}", get(blob)).with_state(Arc::new(artifacts))
 }
 
 async fn blob(
     State(artifacts): State<Arc<Artifacts>>,
+    caller: Caller,
     Path(hash): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
@@ -53,7 +52,7 @@ async fn blob(
     let found = tokio::task::spawn_blocking(move || cache.find(hash)).await.unwrap_or_default();
     let path =
         found.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "this host does not have that content"))?;
-    send(&artifacts.downloads, path, hash, None, &headers).await
+    send((&artifacts.downloads, &caller), path, hash, None, &headers).await
 }
 
 impl Artifacts {
@@ -90,7 +89,11 @@ mod tests {
     fn a_file_is_found_by_its_content_as_it_is_now() {
         let dir = tempfile::tempdir().expect("a directory");
         let known = Mutex::default();
-        let cache = Artifacts { dir: dir.path().to_owned(), known, downloads: Arc::new(Semaphore::new(1)) };
+        let cache = Artifacts {
+            dir: dir.path().to_owned(),
+            known,
+            downloads: Arc::new(Downloads::new(Load::BESIDE)),
+        };
         let path = dir.path().join("a.hart");
         assert_eq!(cache.find(crypto::hash(b"one")), None);
         fs::write(&path, "one").expect("written");

@@ -1,5 +1,6 @@
 //! Who asks, and what every route needs of a request.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use annulus_core::PackageIdent;
@@ -14,6 +15,7 @@ use super::answer::Refusal;
 use super::{Service, Shared};
 use crate::depot::store::Actor;
 use crate::depot::{Error, Role, check_target};
+use crate::gateway::arrivals::Peer;
 use crate::gateway::door::WRONG_SECRET_PAUSE;
 use crate::gateway::http::access;
 use crate::host::clock;
@@ -26,6 +28,7 @@ const TARGET_DEFAULT: &str = "x86_64-linux";
 pub(super) struct Caller {
     token: Option<String>,
     from: String,
+    host: Option<IpAddr>,
     /// The platform of the program that asks, where it says so.
     agent_target: Option<String>,
 }
@@ -34,10 +37,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let from = parts.extensions.get::<access::Caller>().map(|caller| caller.peer.to_string());
+        let peer = parts.extensions.get::<access::Caller>().map(|caller| caller.peer);
+        // What comes from this host may be a proxy, behind which there are many.
+        let host = match peer {
+            Some(Peer::Host { from, .. }) => Some(from.ip().to_canonical()).filter(|ip| !ip.is_loopback()),
+            _ => None,
+        };
+        let from = peer.map(|peer| peer.to_string());
         Ok(Self {
             token: bearer(&parts.headers),
             from: from.unwrap_or_default(),
+            host,
             agent_target: agent_target(&parts.headers),
         })
     }
@@ -57,6 +67,11 @@ fn agent_target(headers: &HeaderMap) -> Option<String> {
 }
 
 impl Caller {
+    /// The address of its host, where that is another one than this.
+    pub(super) fn host(&self) -> Option<IpAddr> {
+        self.host
+    }
+
     /// The platform that a request is about.
     pub(super) fn target(&self, named: Option<&String>) -> Result<String, Refusal> {
         let target = named.cloned().filter(|target| !target.is_empty());
@@ -98,7 +113,8 @@ pub(super) async fn admit_reader(
         let origin = match parts[..] {
             ["blobs", ..] => None,
             ["depot", "pkgs", "search", ..] => Some("*"),
-            ["depot", _, origin, ..] | ["heads" | "lists", origin, ..] => Some(origin),
+            ["depot", _, origin, ..] | ["heads" | "lists" | "pkgs", origin, ..] => Some(origin),
+            ["keys", file] => Some(file.rsplit_once('-').map_or("*", |(origin, _)| origin)),
             _ => Some("*"),
         };
         if let Some(origin) = origin

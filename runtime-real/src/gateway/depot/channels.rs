@@ -74,9 +74,9 @@ async fn set_all(service: At, caller: Caller, named: Named, asked: Asked, is_in:
         return Err(Refusal::new(StatusCode::BAD_REQUEST, "name the other channel: ?channel=NAME"));
     };
     let by = caller.may(&service, &origin, Role::Promote).await?;
-    let moved =
+    let (moved, held_back) =
         service.work(move |store| store.move_all(&origin, (&from, &to), is_in, clock::wall(), &by)).await?;
-    Ok(Json(json!({ "packages": moved })).into_response())
+    Ok(Json(json!({ "packages": moved, "held_back": held_back })).into_response())
 }
 
 pub(super) async fn promote_all(

@@ -14,12 +14,11 @@ use axum::response::{IntoResponse as _, Response};
 use hyper::body::{Bytes, Frame, SizeHint};
 use tokio::fs::File;
 use tokio::io::{AsyncRead as _, AsyncSeekExt as _, ReadBuf};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answer::Refusal;
 use super::caller::{Asked, At, Caller, Named};
+use super::downloads::{Downloads, Place};
 use super::keys::X_FILENAME;
-use super::place;
 use crate::gateway::http::KeepsPlace;
 use crate::keys::crypto::Hash;
 
@@ -51,7 +50,7 @@ pub(super) async fn package(
             })
             .await?
     };
-    send(&service.downloads, path, hash, Some(name(&ident, &target)), &headers).await
+    send((&service.downloads, &caller), path, hash, Some(name(&ident, &target)), &headers).await
 }
 
 fn name(ident: &PackageIdent, target: &str) -> String {
@@ -59,10 +58,10 @@ fn name(ident: &PackageIdent, target: &str) -> String {
 }
 
 /// Content by its hash.
-pub(super) async fn blob(service: At, Path(hash): Path<String>, headers: HeaderMap) -> Said {
+pub(super) async fn blob(service: At, caller: Caller, Path(hash): Path<String>, headers: HeaderMap) -> Said {
     let hash = hash_of(&hash)?;
     let path = service.store.tree().blob(&hash);
-    send(&service.downloads, path, hash, None, &headers).await
+    send((&service.downloads, &caller), path, hash, None, &headers).await
 }
 
 /// The hash in a path.
@@ -77,13 +76,13 @@ pub(super) fn hash_of(text: &str) -> Result<Hash, Refusal> {
 
 /// Answers with a file.
 pub(super) async fn send(
-    downloads: &Arc<Semaphore>,
+    (downloads, caller): (&Arc<Downloads>, &Caller),
     path: PathBuf,
     hash: Hash,
     name: Option<String>,
     headers: &HeaderMap,
 ) -> Said {
-    let place = place(downloads)?;
+    let place = downloads.place(caller.host())?;
     let missing = |e: std::io::Error| match e.kind() {
         std::io::ErrorKind::NotFound => {
             Refusal::new(StatusCode::NOT_FOUND, "this depot does not have that content")
@@ -160,7 +159,7 @@ fn range(headers: &HeaderMap, size: u64) -> Range {
 struct Pieces {
     file: File,
     left: u64,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl hyper::body::Body for Pieces {

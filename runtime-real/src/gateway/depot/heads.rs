@@ -8,12 +8,13 @@ use axum::extract::{Path, Query};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
+use serde_json::json;
 use tokio::time::sleep;
 
 use super::answer::Refusal;
-use super::caller::{Asked, At, Caller, Named};
+use super::caller::{Asked, At, Caller};
 use super::place;
-use crate::depot::Role;
+use crate::depot::{Role, check_channel, check_target};
 use crate::host::clock;
 
 /// Longest wait for news.
@@ -23,15 +24,18 @@ const LOOK_PERIOD: Duration = Duration::from_secs(1);
 
 type Said = Result<Response, Refusal>;
 
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct HeadOf {
+    origin: String,
+    channel: String,
+    target: String,
+}
+
 /// The head of a channel; with `wait` and `number`, waits for one above that number.
-pub(super) async fn get(
-    service: At,
-    caller: Caller,
-    Path(named): Path<Named>,
-    Query(asked): Query<Asked>,
-) -> Said {
-    let target = caller.target(asked.target.as_ref())?;
-    let channel = named.channel()?;
+pub(super) async fn get(service: At, Path(of): Path<HeadOf>, Query(asked): Query<Asked>) -> Said {
+    let HeadOf { origin, channel, target } = of;
+    check_channel(&channel)?;
+    check_target(&target)?;
     let after = asked.number.unwrap_or_default();
     let wait = asked.wait.map(Duration::from_secs).map(|wait| wait.min(WAIT_MAX));
     let _place = wait.map(|_| place(&service.waiting)).transpose()?;
@@ -40,7 +44,7 @@ pub(super) async fn get(
     let mut changes = service.store.changes();
     loop {
         changes.borrow_and_update();
-        let key = (named.origin.clone(), channel.clone(), target.clone());
+        let key = (origin.clone(), channel.clone(), target.clone());
         let head = service.work(move |store| store.head(&key.0, &key.1, &key.2)).await?;
         let is_news = head.as_ref().is_some_and(|(_, number)| *number > after);
         if let (Some((text, number)), true) = (&head, is_news || wait.is_none()) {
@@ -51,10 +55,7 @@ pub(super) async fn get(
                 Some(_) => Ok(StatusCode::NO_CONTENT.into_response()),
                 None => Err(Refusal::new(
                     StatusCode::NOT_FOUND,
-                    format!(
-                        "nothing was promoted to the channel {channel} of {} for {target} yet",
-                        named.origin
-                    ),
+                    format!("nothing was promoted to the channel {channel} of {origin} for {target} yet"),
                 )),
             };
         }
@@ -76,32 +77,42 @@ fn signed(text: &str, number: u64) -> Response {
     response
 }
 
-pub(super) async fn newest_list(service: At, Path(origin): Path<String>) -> Said {
-    let list = {
-        let origin = origin.clone();
-        service.work(move |store| store.list_of(&origin)).await?
-    };
-    match list {
-        Some(list) => Ok(list.text().to_owned().into_response()),
-        None => Err(Refusal::new(StatusCode::NOT_FOUND, format!("{origin} has no list of keys here yet"))),
-    }
-}
-
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Numbered {
+pub(super) struct Listed {
     origin: String,
-    number: u64,
+    /// `current`, or `NUMBER.list`.
+    file: String,
 }
 
-pub(super) async fn list(service: At, Path(which): Path<Numbered>) -> Said {
-    let text = service.work(move |store| store.list_text(&which.origin, which.number)).await?;
+/// A list of keys, by the name of its file.
+pub(super) async fn list(service: At, Path(which): Path<Listed>) -> Said {
+    let Listed { origin, file } = which;
+    if file == "current" {
+        let newest = {
+            let origin = origin.clone();
+            service.work(move |store| store.list_of(&origin)).await?
+        };
+        return match newest {
+            Some(list) => Ok(list.text().to_owned().into_response()),
+            None => {
+                Err(Refusal::new(StatusCode::NOT_FOUND, format!("{origin} has no list of keys here yet")))
+            }
+        };
+    }
+    let number = file.strip_suffix(".list").and_then(|number| number.parse().ok());
+    let number = number.ok_or_else(|| {
+        Refusal::new(StatusCode::NOT_FOUND, "lists of keys are named current, 1.list, 2.list and so on")
+    })?;
+    let text = service.work(move |store| store.list_text(&origin, number)).await?;
     Ok(text.into_response())
 }
 
 pub(super) async fn post_list(service: At, caller: Caller, Path(origin): Path<String>, text: String) -> Said {
     let by = caller.may(&service, &origin, Role::Promote).await?;
-    service.work(move |store| store.put_list(&origin, &text, clock::wall(), &by)).await?;
-    Ok(StatusCode::CREATED.into_response())
+    let (number, held_back) =
+        service.work(move |store| store.put_list(&origin, &text, clock::wall(), &by)).await?;
+    let body = Json(json!({ "number": number, "held_back": held_back }));
+    Ok((StatusCode::CREATED, body).into_response())
 }
 
 pub(super) async fn channel_key(service: At, caller: Caller, Path(origin): Path<String>) -> Said {

@@ -57,6 +57,14 @@ pub(super) async fn one(service: At, Path(which): Path<Which>) -> Said {
     Ok(file(&id, KeyKind::SigPublic, text))
 }
 
+/// A public key by the name of its file.
+pub(super) async fn by_file(service: At, Path(name): Path<String>) -> Said {
+    let id = name.strip_suffix(".pub").and_then(|id| id.parse::<KeyId>().ok());
+    let id = id.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "keys are named ORIGIN-REVISION.pub"))?;
+    let (id, text) = service.work(move |store| store.key(id.name(), Some(id.revision()))).await?;
+    Ok(file(&id, KeyKind::SigPublic, text))
+}
+
 pub(super) async fn post(service: At, caller: Caller, Path(which): Path<Which>, text: String) -> Said {
     let by = caller.may(&service, &which.origin, Role::Upload).await?;
     service

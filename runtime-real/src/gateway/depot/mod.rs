@@ -21,6 +21,7 @@ mod artifacts;
 mod caller;
 mod channels;
 mod download;
+mod downloads;
 mod heads;
 mod keys;
 mod packages;
@@ -44,6 +45,7 @@ use crate::host::clock;
 
 use answer::Refusal;
 pub use artifacts::router as artifacts;
+use downloads::Downloads;
 
 /// Clients at one time of a depot that does nothing else.
 const CLIENTS: Limits = Limits { clients: 8192, of_one_host: 8192, of_one_user: 8192, reserve: 32 };
@@ -55,6 +57,8 @@ const REFRESH_PERIOD: Duration = Duration::from_secs(3600);
 pub struct Load {
     /// Files that go out.
     pub downloads: usize,
+    /// Of them to one host.
+    pub downloads_of_one_host: usize,
     /// Packages that come in.
     pub uploads: usize,
     /// Requests that wait for news.
@@ -63,9 +67,9 @@ pub struct Load {
 
 impl Load {
     /// Of a depot that does nothing else.
-    pub const ALONE: Self = Self { downloads: 4096, uploads: 64, waiting: 4096 };
+    pub const ALONE: Self = Self { downloads: 4096, downloads_of_one_host: 4096, uploads: 64, waiting: 4096 };
     /// Of a supervisor that serves one beside its work.
-    pub const BESIDE: Self = Self { downloads: 64, uploads: 4, waiting: 64 };
+    pub const BESIDE: Self = Self { downloads: 64, downloads_of_one_host: 16, uploads: 4, waiting: 64 };
 }
 
 /// What is asked of whom.
@@ -91,7 +95,7 @@ impl Default for Rules {
 pub struct Service {
     store: Arc<Store>,
     rules: Rules,
-    downloads: Arc<Semaphore>,
+    downloads: Arc<Downloads>,
     uploads: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
 }
@@ -105,7 +109,7 @@ impl Service {
         Self {
             store,
             rules,
-            downloads: Arc::new(Semaphore::new(load.downloads)),
+            downloads: Arc::new(Downloads::new(load)),
             uploads: Arc::new(Semaphore::new(load.uploads)),
             waiting: Arc::new(Semaphore::new(load.waiting)),
         }
@@ -135,33 +139,30 @@ fn place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Refusal> {
 pub fn router(service: Shared) -> Router {
     let packages = Router::new()
         .route("/pkgs/search/{term}", get(packages::search))
-        .route("/pkgs/{origin}", get(packages::of_origin))
-        .route("/pkgs/{origin}/{name}", get(packages::of_name))
-        .route("/pkgs/{origin}/{name}/latest", get(packages::latest))
+        .route("/pkgs/{origin}", get(packages::list))
+        .route("/pkgs/{origin}/{name}", get(packages::list))
+        .route("/pkgs/{origin}/{name}/latest", get(packages::newest))
         .route("/pkgs/{origin}/{name}/versions", get(packages::versions))
-        .route("/pkgs/{origin}/{name}/{version}", get(packages::of_version))
-        .route("/pkgs/{origin}/{name}/{version}/latest", get(packages::latest_of_version))
+        .route("/pkgs/{origin}/{name}/{version}", get(packages::list))
+        .route("/pkgs/{origin}/{name}/{version}/latest", get(packages::newest))
         .route(
             "/pkgs/{origin}/{name}/{version}/{release}",
-            get(packages::one).post(upload::post).delete(packages::delete),
+            get(packages::newest).post(upload::post).delete(packages::delete),
         )
         .route("/pkgs/{origin}/{name}/{version}/{release}/download", get(download::package))
         .route("/pkgs/{origin}/{name}/{version}/{release}/channels", get(packages::channels));
     let channels = Router::new()
         .route("/channels/{origin}", get(channels::list))
         .route("/channels/{origin}/{channel}", post(channels::make).delete(channels::remove))
-        .route("/channels/{origin}/{channel}/pkgs", get(packages::of_channel))
+        .route("/channels/{origin}/{channel}/pkgs", get(packages::list))
         .route("/channels/{origin}/{channel}/pkgs/_latest", get(packages::heads))
         .route("/channels/{origin}/{channel}/pkgs/promote", put(channels::promote_all))
         .route("/channels/{origin}/{channel}/pkgs/demote", put(channels::demote_all))
-        .route("/channels/{origin}/{channel}/pkgs/{name}", get(packages::of_channel_name))
-        .route("/channels/{origin}/{channel}/pkgs/{name}/latest", get(packages::latest_in))
-        .route("/channels/{origin}/{channel}/pkgs/{name}/{version}", get(packages::of_channel_version))
-        .route(
-            "/channels/{origin}/{channel}/pkgs/{name}/{version}/latest",
-            get(packages::latest_of_version_in),
-        )
-        .route("/channels/{origin}/{channel}/pkgs/{name}/{version}/{release}", get(packages::one_in))
+        .route("/channels/{origin}/{channel}/pkgs/{name}", get(packages::list))
+        .route("/channels/{origin}/{channel}/pkgs/{name}/latest", get(packages::newest))
+        .route("/channels/{origin}/{channel}/pkgs/{name}/{version}", get(packages::list))
+        .route("/channels/{origin}/{channel}/pkgs/{name}/{version}/latest", get(packages::newest))
+        .route("/channels/{origin}/{channel}/pkgs/{name}/{version}/{release}", get(packages::newest))
         .route("/channels/{origin}/{channel}/pkgs/{name}/{version}/{release}/promote", put(channels::promote))
         .route("/channels/{origin}/{channel}/pkgs/{name}/{version}/{release}/demote", put(channels::demote));
     let keys = Router::new()
@@ -175,12 +176,15 @@ pub fn router(service: Shared) -> Router {
         .nest("/depot", depot)
         .route("/status", get(async || "ok\n"))
         .route("/blobs/{hash}", get(download::blob))
-        .route("/heads/{origin}/{channel}", get(heads::get))
-        .route("/lists/{origin}", get(heads::newest_list).post(heads::post_list))
+        .route("/heads/{origin}/{channel}/{target}/current", get(heads::get))
+        .route("/keys/{file}", get(keys::by_file))
+        .route("/pkgs/{origin}/{name}/{version}/{release}/{file}", get(packages::by_file))
+        .route("/lists/{origin}", post(heads::post_list))
         .route("/lists/{origin}/channel-key", get(heads::channel_key))
-        .route("/lists/{origin}/{number}", get(heads::list))
+        .route("/lists/{origin}/{file}", get(heads::list))
         .fallback(answer::unknown_route)
         .method_not_allowed_fallback(answer::wrong_method)
+        .layer(axum::middleware::map_response(answer::same_form))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&service), caller::admit_reader))
         .with_state(service);
     Router::new().nest("/v1", v1)

@@ -5,6 +5,7 @@ use axum::Json;
 use axum::extract::{Path, Query};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::Refusal;
@@ -39,7 +40,8 @@ fn ident(ident: &PackageIdent) -> Value {
     serde_json::to_value(Ident::from(ident)).unwrap_or_default()
 }
 
-async fn listed(service: At, named: Named, asked: Asked) -> Said {
+/// Packages whose idents begin so; in a channel, where the path names one.
+pub(super) async fn list(service: At, Path(named): Path<Named>, Query(asked): Query<Asked>) -> Said {
     let channel = named.channel.is_some().then(|| named.channel()).transpose()?;
     let parts = named.parts();
     let found = service
@@ -56,38 +58,6 @@ async fn listed(service: At, named: Named, asked: Asked) -> Said {
         row
     });
     Ok(page(rows.collect(), asked.range))
-}
-
-pub(super) async fn of_origin(service: At, Path(named): Path<Named>, Query(asked): Query<Asked>) -> Said {
-    listed(service, named, asked).await
-}
-
-pub(super) async fn of_name(service: At, Path(named): Path<Named>, Query(asked): Query<Asked>) -> Said {
-    listed(service, named, asked).await
-}
-
-pub(super) async fn of_version(service: At, Path(named): Path<Named>, Query(asked): Query<Asked>) -> Said {
-    listed(service, named, asked).await
-}
-
-pub(super) async fn of_channel(service: At, Path(named): Path<Named>, Query(asked): Query<Asked>) -> Said {
-    listed(service, named, asked).await
-}
-
-pub(super) async fn of_channel_name(
-    service: At,
-    Path(named): Path<Named>,
-    Query(asked): Query<Asked>,
-) -> Said {
-    listed(service, named, asked).await
-}
-
-pub(super) async fn of_channel_version(
-    service: At,
-    Path(named): Path<Named>,
-    Query(asked): Query<Asked>,
-) -> Said {
-    listed(service, named, asked).await
 }
 
 pub(super) async fn search(service: At, Path(term): Path<String>, Query(asked): Query<Asked>) -> Said {
@@ -130,8 +100,13 @@ pub(super) async fn versions(service: At, Path(named): Path<Named>) -> Said {
     Ok(Json(rows).into_response())
 }
 
-/// One record of a channel.
-async fn record(service: At, caller: Caller, named: Named, asked: Asked) -> Said {
+/// The newest package that an ident names; in a channel, where the path names one.
+pub(super) async fn newest(
+    service: At,
+    caller: Caller,
+    Path(named): Path<Named>,
+    Query(asked): Query<Asked>,
+) -> Said {
     let target = caller.target(asked.target.as_ref())?;
     let wanted = named.ident()?;
     let channel = named.channel.is_some().then(|| named.channel()).transpose()?;
@@ -152,43 +127,25 @@ async fn record(service: At, caller: Caller, named: Named, asked: Asked) -> Said
     Ok(Json(body).into_response())
 }
 
-pub(super) async fn one(s: At, c: Caller, Path(named): Path<Named>, Query(asked): Query<Asked>) -> Said {
-    record(s, c, named, asked).await
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Recorded {
+    origin: String,
+    name: String,
+    version: String,
+    release: String,
+    /// `TARGET.json`.
+    file: String,
 }
 
-pub(super) async fn latest(s: At, c: Caller, Path(named): Path<Named>, Query(asked): Query<Asked>) -> Said {
-    record(s, c, named, asked).await
-}
-
-pub(super) async fn latest_of_version(
-    s: At,
-    c: Caller,
-    Path(named): Path<Named>,
-    Query(asked): Query<Asked>,
-) -> Said {
-    record(s, c, named, asked).await
-}
-
-pub(super) async fn latest_in(
-    s: At,
-    c: Caller,
-    Path(named): Path<Named>,
-    Query(asked): Query<Asked>,
-) -> Said {
-    record(s, c, named, asked).await
-}
-
-pub(super) async fn latest_of_version_in(
-    s: At,
-    c: Caller,
-    Path(named): Path<Named>,
-    Query(asked): Query<Asked>,
-) -> Said {
-    record(s, c, named, asked).await
-}
-
-pub(super) async fn one_in(s: At, c: Caller, Path(named): Path<Named>, Query(asked): Query<Asked>) -> Said {
-    record(s, c, named, asked).await
+/// A record by the name of its file.
+pub(super) async fn by_file(service: At, Path(of): Path<Recorded>) -> Said {
+    let Recorded { origin, name, version, release, file } = of;
+    let ident = format!("{origin}/{name}/{version}/{release}").parse::<PackageIdent>();
+    let (Ok(ident), Some(target)) = (ident, file.strip_suffix(".json").map(str::to_owned)) else {
+        return Err(Refusal::new(StatusCode::NOT_FOUND, "records are named TARGET.json"));
+    };
+    let record = service.work(move |store| store.record(&ident, &target)).await?;
+    Ok(Json(&*record).into_response())
 }
 
 /// The newest package of each name in a channel.
