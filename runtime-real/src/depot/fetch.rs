@@ -316,7 +316,12 @@ impl<'a> Fetching<'a> {
         let mut come = |have: u64, total: Option<u64>| report.come(&wanted.ident, have, total);
         if let (Some(hash), Some(_)) = (wanted.hash, wanted.size_bytes) {
             for peer in *peers {
-                match peer.download(&What::Blob(hash), wanted.size_bytes, part, &mut come).await {
+                match peer
+                    .clone()
+                    .directly()
+                    .download(&What::Blob(hash), wanted.size_bytes, part, &mut come)
+                    .await
+                {
                     Ok(_) if is_hash(part, hash).await? => return Ok(()),
                     Ok(_) => empty(part)?,
                     Err(error @ Error::Io { .. }) => return Err(error),

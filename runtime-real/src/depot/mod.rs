@@ -36,4 +36,5 @@ pub(crate) use pins::fingerprint;
 pub use pins::{Accepted, Pins};
 pub use record::{Ident, Record};
 pub use token::{Role, Token};
+pub(crate) use tree::artifact;
 pub use tree::{STABLE, Tree, UNSTABLE, check_channel, check_origin, check_target};

@@ -176,7 +176,7 @@ pub(super) fn file_name(ident: &PackageIdent, target: &str) -> String {
 }
 
 /// Where the artifact cache of this root keeps a package of this host's platform.
-pub(super) fn artifact(root: &Root, ident: &PackageIdent) -> PathBuf {
+pub(crate) fn artifact(root: &Root, ident: &PackageIdent) -> PathBuf {
     root.artifacts().join(file_name(ident, &package::host_target()))
 }
 

@@ -17,6 +17,7 @@ mod list;
 mod loaded;
 mod path;
 mod promote;
+mod prune;
 mod uninstall;
 mod upload;
 mod verify;
@@ -52,6 +53,8 @@ pub(super) enum Command {
     Delete(depot_views::One),
     /// Remove a package that no other package and no loaded service needs
     Uninstall(uninstall::Args),
+    /// Remove old releases of all packages, except those that are in use or needed
+    Prune(prune::Args),
     /// List installed packages
     List(list::Args),
     /// Show what a package says about itself
@@ -96,6 +99,7 @@ pub(super) fn run(global: &Global, command: &Command) -> Outcome {
         Command::Search(args) => depot_views::search(args),
         Command::Delete(args) => depot_views::delete(args),
         Command::Uninstall(args) => uninstall::run(root, args),
+        Command::Prune(args) => prune::run(root, args),
         Command::List(args) => Ok(list::run(root, args)?),
         Command::Info(args) => Ok(info::run(root, args)?),
         Command::Path(args) => Ok(path::run(root, args)?),

@@ -9,7 +9,7 @@ use clap::builder::FalseyValueParser;
 use super::{ident, loaded, print, sys};
 use crate::cli::{CliError, Outcome};
 use crate::host::root::Root;
-use crate::package;
+use crate::package::{self, Installed};
 use crate::prepare::{self, Allowed, HOOK_TIMEOUT, HookRun, Patient};
 use crate::sup_run::options::ALLOW_ROOT_ENV;
 
@@ -21,9 +21,16 @@ pub(in crate::cli) struct Args {
     /// Remove every package that IDENT names, except so many of the newest
     #[arg(long, value_name = "N")]
     keep_latest: Option<usize>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// How packages are removed.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct How {
     /// Only say what would be removed
     #[arg(short, long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// Do not run the uninstall hook
     #[arg(long)]
     ignore_uninstall_hook: bool,
@@ -46,28 +53,34 @@ pub(super) fn run(root: &Root, args: &Args) -> Outcome {
     for package in &packages {
         package::check_unused(root, package, &in_use)?;
     }
-    let sys = sys();
-    let allowed = Allowed { root: args.allow_root, ..Allowed::default() };
-    let mut say = |ident: &PackageIdent, line: &str| print(&format!("{}: {line}\n", ident.name()));
-    let timeout = Duration::from_secs(args.hook_timeout);
     for package in &packages {
-        if args.dry_run {
-            print(&format!("{} would be removed from {}\n", package.ident(), package.path().display()));
-            continue;
-        }
-        if prepare::claim(root, package.ident())?.is_none() {
-            return Err(CliError::Usage(format!(
-                "{} has a hook that runs in another process, so it is not removed; wait for that, or end it (`annulus svc stop`)",
-                package.ident()
-            )));
-        }
-        if !args.ignore_uninstall_hook {
-            let mut run =
-                HookRun { root, sys: &sys, allowed: &allowed, timeout, overseer: &Patient, say: &mut say };
-            prepare::run_uninstall_hook(&mut run, package)?;
-        }
-        package::uninstall(root, package)?;
-        print(&format!("{} is uninstalled\n", package.ident()));
+        remove(root, package, &args.how)?;
     }
     Ok(0)
+}
+
+/// Removes a package, after its uninstall hook has run; or says that it would.
+pub(super) fn remove(root: &Root, package: &Installed, how: &How) -> Result<(), CliError> {
+    if how.dry_run {
+        print(&format!("{} would be removed from {}\n", package.ident(), package.path().display()));
+        return Ok(());
+    }
+    let sys = sys();
+    let allowed = Allowed { root: how.allow_root, ..Allowed::default() };
+    let mut say = |ident: &PackageIdent, line: &str| print(&format!("{}: {line}\n", ident.name()));
+    let timeout = Duration::from_secs(how.hook_timeout);
+    if prepare::claim(root, package.ident())?.is_none() {
+        return Err(CliError::Usage(format!(
+            "{} has a hook that runs in another process, so it is not removed; wait for that, or end it (`annulus svc stop`)",
+            package.ident()
+        )));
+    }
+    if !how.ignore_uninstall_hook {
+        let mut run =
+            HookRun { root, sys: &sys, allowed: &allowed, timeout, overseer: &Patient, say: &mut say };
+        prepare::run_uninstall_hook(&mut run, package)?;
+    }
+    package::uninstall(root, package)?;
+    print(&format!("{} is uninstalled\n", package.ident()));
+    Ok(())
 }

@@ -102,6 +102,7 @@ impl Client {
             path: what.path(),
             headers,
             token: self.token.as_deref(),
+            is_direct: self.is_direct,
             within: ANSWER_TIMEOUT,
         };
         self.ask(&ask, transport::empty).await

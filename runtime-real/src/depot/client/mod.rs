@@ -2,6 +2,7 @@
 //! worth is decided in `pins` and `fetch`.
 
 mod download;
+mod proxy;
 mod retry;
 mod transport;
 mod url;
@@ -53,6 +54,8 @@ const PAGES_MAX: usize = 10_000;
 pub struct Client {
     url: Url,
     token: Option<String>,
+    /// Whether it is asked without a proxy, whatever the environment says.
+    is_direct: bool,
 }
 
 /// A channel as a depot lists it.
@@ -89,7 +92,14 @@ impl Client {
     /// Of this depot, with a token where it is to be shown.
     #[must_use]
     pub fn new(url: Url, token: Option<String>) -> Self {
-        Self { url, token: token.filter(|token| !token.trim().is_empty()) }
+        Self { url, token: token.filter(|token| !token.trim().is_empty()), is_direct: false }
+    }
+
+    /// Asks without a proxy: what is not named by an address, but is a member of the ring.
+    #[must_use]
+    pub fn directly(mut self) -> Self {
+        self.is_direct = true;
+        self
     }
 
     /// The depot.
@@ -104,6 +114,7 @@ impl Client {
             path,
             headers: HeaderMap::new(),
             token: self.token.as_deref(),
+            is_direct: self.is_direct,
             within: ANSWER_TIMEOUT,
         };
         self.ask(&ask, || body.clone().map_or_else(transport::empty, transport::full)).await
@@ -199,6 +210,7 @@ impl Client {
             path,
             headers: HeaderMap::new(),
             token: self.token.as_deref(),
+            is_direct: self.is_direct,
             within,
         };
         let answer = self.ask(&ask, transport::empty).await?;
@@ -291,7 +303,14 @@ impl Client {
         headers.insert(hyper::header::CONTENT_LENGTH, HeaderValue::from(size));
         // The depot answers when all has come and was verified.
         let within = ANSWER_TIMEOUT + Duration::from_secs(size / (64 * 1024));
-        let ask = Ask { method: Method::POST, path, headers, token: self.token.as_deref(), within };
+        let ask = Ask {
+            method: Method::POST,
+            path,
+            headers,
+            token: self.token.as_deref(),
+            is_direct: self.is_direct,
+            within,
+        };
         let body = || {
             let again = opened.try_clone().and_then(|mut file| file.rewind().map(|()| file));
             match again {

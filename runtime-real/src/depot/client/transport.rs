@@ -22,6 +22,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
+use super::proxy;
 use super::url::Url;
 use crate::depot::Error;
 
@@ -136,6 +137,8 @@ pub(super) struct Ask<'a> {
     pub(super) path: String,
     pub(super) headers: HeaderMap,
     pub(super) token: Option<&'a str>,
+    /// Whether no proxy is asked.
+    pub(super) is_direct: bool,
     /// The head of the answer must have come within this.
     pub(super) within: Duration,
 }
@@ -170,7 +173,18 @@ async fn send_once(
     body: Body,
 ) -> Result<Answer, Error> {
     let unreachable = |reason: String| Error::Unreachable { url: at.to_string(), reason };
-    let mut request = Request::builder().method(&ask.method).uri(path);
+    let proxy = if ask.is_direct { None } else { proxy::of(at) };
+    let mut request = Request::builder().method(&ask.method);
+    match proxy.as_ref().filter(|_| !at.is_tls) {
+        // A proxy for plain HTTP is told the whole address.
+        Some(proxy) => {
+            request = request.uri(format!("http://{}{path}", at.authority()));
+            if let Some(value) = proxy.authorization() {
+                request = request.header(header::PROXY_AUTHORIZATION, value);
+            }
+        }
+        None => request = request.uri(path),
+    }
     let agent = concat!("annulus/", env!("CARGO_PKG_VERSION"));
     let agent = format!("{agent} ({}; )", crate::package::host_target());
     request = request.header(header::HOST, at.authority()).header(header::USER_AGENT, agent);
@@ -184,8 +198,14 @@ async fn send_once(
     let mut request = request.body(body).map_err(|e| unreachable(e.to_string()))?;
     request.headers_mut().extend(ask.headers.clone());
     let connecting = async {
-        let stream = TcpStream::connect((at.host.as_str(), at.port)).await?;
+        let mut stream = match &proxy {
+            Some(proxy) => proxy.connect().await?,
+            None => TcpStream::connect((at.host.as_str(), at.port)).await?,
+        };
         stream.set_nodelay(true)?;
+        if let (Some(proxy), true) = (&proxy, at.is_tls) {
+            proxy.tunnel(&mut stream, &at.host, at.port).await?;
+        }
         let wire: Box<dyn Wire> = if at.is_tls { greet(stream, &at.host).await? } else { Box::new(stream) };
         io::Result::Ok(wire)
     };

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::{Depot, blob_of};
-use crate::support::{annulus, eventually, finish, text};
+use crate::support::{Supervisor, annulus, eventually, finish, text};
 
 impl Depot {
     fn new_key(&self) {
@@ -190,6 +190,47 @@ fn a_web_server_that_has_the_files_is_a_mirror() {
     damage(&blob_of(&depot, &file));
     let (code, _, error) = install("third", "test/web");
     assert!(code == 1 && error.contains("nothing was installed"), "{error}");
+}
+
+#[test]
+fn a_depot_is_asked_through_the_proxy_that_the_environment_names() {
+    let depot = Depot::start(&[]);
+    depot.upload("1.0.0", "exec sleep 1000");
+    // It passes on what comes, and cuts nothing off.
+    let proxy = format!("http://{}", super::cutting(depot.at, usize::MAX));
+    let search = |without: &str| {
+        let mut command = annulus();
+        command.args(["pkg", "search", "web", "--url", "http://depot.invalid:9640"]);
+        finish(command.env("HTTP_PROXY", &proxy).env("http_proxy", &proxy).env("NO_PROXY", without))
+    };
+    let (code, out, error) = search("");
+    assert!(code == 0 && out.contains("test/web/1.0.0"), "{out}{error}");
+    let (code, _, error) = search("depot.invalid");
+    assert!(code == 1 && error.contains("cannot be asked"), "{error}");
+}
+
+#[test]
+fn old_releases_go_except_those_that_are_in_use() {
+    let depot = Depot::start(&[]);
+    let idents: Vec<String> = ["1.0.0", "1.1.0", "1.2.0"]
+        .iter()
+        .map(|version| depot.upload(version, "exec sleep 1000").0)
+        .collect();
+    let supervisor = Supervisor::start(&[]);
+    for ident in &idents {
+        let (code, _, error) = supervisor.run(&["pkg", "install", ident, "--url", &depot.url()]);
+        assert_eq!(code, 0, "{error}");
+    }
+    let (code, _, error) = supervisor.run(&["svc", "load", &idents[0]]);
+    assert_eq!(code, 0, "{error}");
+    let (_, out, _) = supervisor.run(&["pkg", "prune", "--keep", "1", "--dry-run"]);
+    assert!(out.contains(&format!("{} would be removed", idents[1])), "{out}");
+    let (code, out, error) = supervisor.run(&["pkg", "prune", "--keep", "1", "--files"]);
+    assert_eq!(code, 0, "{error}");
+    assert!(out.contains(&format!("{} is kept, because service web", idents[0])), "{out}");
+    assert_eq!(supervisor.run(&["pkg", "list"]).1, format!("{}\n{}\n", idents[0], idents[2]));
+    let files = fs::read_dir(supervisor.root().join("cache/artifacts")).expect("there");
+    assert_eq!(files.count(), 2, "the file is gone as well");
 }
 
 fn damage(path: &Path) {
